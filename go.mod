@@ -1,0 +1,3 @@
+module github.com/gosysv/shm
+
+go 1.24.0

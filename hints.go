@@ -1,0 +1,236 @@
+//go:build linux && cgo
+
+package shm
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// The errors of each call, with a hint at the cause: looked up after the call
+// has failed, as far as it can be, by calls that change nothing. ENOENT and
+// EEXIST get none: programs run into them on purpose. What is looked up may
+// have changed since the call, so a hint is for people, never for programs.
+//
+// A hint is given where the call was refused before it was made. These
+// functions are not inlined, so that the calls that succeed may be.
+
+//go:noinline
+func ftokError(pathname string, projID int, errno syscall.Errno, hint string) error {
+	return &Error{Op: "ftok", Args: fmt.Sprintf("%q, %d", pathname, projID), Errno: errno, Hint: hint}
+}
+
+//go:noinline
+func getError(key Key, size int, flags GetFlag, errno syscall.Errno, hint string) error {
+	if hint == "" {
+		hint = getHint(key, size, flags, errno)
+	}
+	return &Error{Op: "shmget", Args: fmt.Sprintf("key=%v, size=%d, %v", key, size, flags), Errno: errno, Hint: hint}
+}
+
+func getHint(key Key, size int, flags GetFlag, errno syscall.Errno) string {
+	switch errno {
+	case syscall.EINVAL:
+		return getSizeHint(key, size, flags)
+	case syscall.EACCES:
+		if id, err := shmget(key, 0, 0); err == 0 {
+			return ownerHint(id)
+		}
+	case syscall.ENOSPC:
+		return getSpaceHint()
+	case syscall.ENOMEM:
+		if flags&SHM_HUGETLB != 0 {
+			return "too few free huge pages: vm.nr_hugepages is " + sysctl("vm/nr_hugepages")
+		}
+		return "no memory to reserve for it without SHM_NORESERVE: vm.overcommit_memory is " + sysctl("vm/overcommit_memory")
+	case syscall.EPERM:
+		if flags&SHM_HUGETLB != 0 {
+			return "SHM_HUGETLB needs CAP_IPC_LOCK or the group vm.hugetlb_shm_group, which is " + sysctl("vm/hugetlb_shm_group")
+		}
+	case syscall.ENFILE:
+		return "fs.file-max is " + sysctl("fs/file-max")
+	}
+	return ""
+}
+
+func getSizeHint(key Key, size int, flags GetFlag) string {
+	if key != IPC_PRIVATE {
+		if id, err := shmget(key, 0, 0); err == 0 {
+			if ds, err := stat(id); err == 0 {
+				return fmt.Sprintf("the segment exists with %d bytes", ds.Segsz)
+			}
+		}
+	}
+	limits, err := Limits()
+	switch {
+	case size == 0:
+		return "a new segment has at least 1 byte"
+	case err == nil && uint(size) > limits.Shmmax:
+		return fmt.Sprintf("shmmax is %d bytes", limits.Shmmax)
+	case flags&SHM_HUGETLB != 0:
+		return "this machine has no huge pages of that size"
+	}
+	return ""
+}
+
+func getSpaceHint() string {
+	limits, err := Limits()
+	if err != nil {
+		return ""
+	}
+	usage, err := Usage()
+	if err != nil {
+		return ""
+	}
+	if uint(usage.UsedIDs) >= limits.Shmmni {
+		return fmt.Sprintf("there are %d segments, and shmmni is %d", usage.UsedIDs, limits.Shmmni)
+	}
+	return fmt.Sprintf("segments have %d pages, and shmall is %d", usage.ShmTot, limits.Shmall)
+}
+
+//go:noinline
+func atError(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno, hint string) error {
+	where := "NULL"
+	if addr != 0 {
+		where = fmt.Sprintf("%#x", addr)
+	}
+	e := &Error{Op: "shmat", Args: fmt.Sprintf("id=%d, addr=%s, %v", id, where, flags), Errno: errno, Hint: hint}
+	if hint == "" && !e.removed(id) {
+		e.Hint = atHint(id, addr, errno)
+	}
+	return e
+}
+
+func atHint(id ID, addr uintptr, errno syscall.Errno) string {
+	switch errno {
+	case syscall.EINVAL:
+		lba := uintptr(SHMLBA())
+		switch {
+		case addr%lba != 0:
+			return fmt.Sprintf("the address is not a multiple of SHMLBA, %d", lba)
+		case addr != 0:
+			return "something is mapped there, or nothing can be"
+		}
+	case syscall.EACCES:
+		return ownerHint(id)
+	case syscall.EPERM:
+		return "the address is below vm.mmap_min_addr, " + sysctl("vm/mmap_min_addr")
+	case syscall.ENOMEM:
+		return "no room in the address space: RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) +
+			", vm.max_map_count is " + sysctl("vm/max_map_count")
+	case syscall.EAGAIN:
+		return "mlockall(MCL_FUTURE) is in force, and RLIMIT_MEMLOCK is " + rlimit(rlimitMemlock)
+	}
+	return ""
+}
+
+//go:noinline
+func dtError(base uintptr, errno syscall.Errno) error {
+	hint := ""
+	if errno == syscall.EINVAL {
+		hint = "no attachment begins there any more: it was unmapped or replaced"
+	}
+	return &Error{Op: "shmdt", Args: fmt.Sprintf("addr=%#x", base), Errno: errno, Hint: hint}
+}
+
+//go:noinline
+func ctlError(id ID, cmd string, errno syscall.Errno) error {
+	e := &Error{Op: "shmctl", Args: fmt.Sprintf("id=%d, %s", id, cmd), Errno: errno}
+	if !e.removed(id) {
+		e.Hint = ctlHint(id, cmd, errno)
+	}
+	return e
+}
+
+func ctlHint(id ID, cmd string, errno syscall.Errno) string {
+	switch errno {
+	case syscall.EACCES:
+		return ownerHint(id)
+	case syscall.EPERM:
+		if ds, err := stat(id); cmd == "SHM_LOCK" && err == 0 && ds.ownedBy(os.Geteuid()) {
+			return "RLIMIT_MEMLOCK is " + rlimit(rlimitMemlock)
+		}
+		return ownerHint(id)
+	case syscall.ENOMEM:
+		return "RLIMIT_MEMLOCK is " + rlimit(rlimitMemlock) + ", for all of the user's segments"
+	case syscall.EINVAL:
+		if cmd == "IPC_SET" {
+			return "the user namespace has no such uid or gid"
+		}
+	case syscall.EFAULT:
+		return "the *ShmidDS is nil"
+	}
+	return ""
+}
+
+//go:noinline
+func indexError(index int, cmd string, errno syscall.Errno) error {
+	e := &Error{Op: "shmctl", Args: fmt.Sprintf("index=%d, %s", index, cmd), Errno: errno}
+	if errno == syscall.EINVAL {
+		e.Hint, e.is = "the slot has no segment", fs.ErrNotExist
+	}
+	return e
+}
+
+//go:noinline
+func infoError(cmd string, errno syscall.Errno) error {
+	return &Error{Op: "shmctl", Args: cmd, Errno: errno}
+}
+
+// removed tells whether the error is one of a segment that is no more, and
+// says so in it. The kernel answers EINVAL to an id that it does not know,
+// and EIDRM in a race with IPC_RMID; but EINVAL to other mistakes too.
+func (e *Error) removed(id ID) bool {
+	switch {
+	case e.Errno != syscall.EINVAL && e.Errno != syscall.EIDRM:
+		return false
+	case id < 0:
+		e.Hint = "no id is negative"
+		return true
+	case e.Errno == syscall.EINVAL:
+		if _, err := stat(id); err != syscall.EINVAL && err != syscall.EIDRM {
+			return false
+		}
+	}
+	e.Hint, e.is = "no such segment: it is removed, or never was", ErrRemoved
+	return true
+}
+
+func ownerHint(id ID) string {
+	ds, err := stat(id)
+	if err != 0 {
+		return ""
+	}
+	p := &ds.Perm
+	hint := fmt.Sprintf("the segment is of uid %d, gid %d, mode %v", p.UID, p.GID, p.Mode)
+	if p.CUID != p.UID || p.CGID != p.GID {
+		hint += fmt.Sprintf(", created by uid %d, gid %d", p.CUID, p.CGID)
+	}
+	return hint
+}
+
+func (ds *ShmidDS) ownedBy(uid int) bool {
+	return ds.Perm.UID == uint32(uid) || ds.Perm.CUID == uint32(uid)
+}
+
+func sysctl(name string) string {
+	b, err := os.ReadFile("/proc/sys/" + name)
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func rlimit(resource int) string {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(resource, &l); err != nil {
+		return "unknown"
+	}
+	if l.Cur == ^uint64(0) {
+		return "unlimited"
+	}
+	return fmt.Sprintf("%d bytes", l.Cur)
+}

@@ -1,0 +1,10 @@
+//go:build linux && cgo && !(386 || amd64 || arm || arm64 || loong64 || mips64 || mips64le || riscv64 || s390x)
+
+package shm
+
+// A port whose struct shmid_ds and struct ipc_perm have no mirror yet. To add
+// one, write structs_FAMILY.go for it and take the port out of the line above.
+type (
+	ShmidDS = this_port_has_no_mirror_of_struct_shmid_ds
+	IpcPerm = ShmidDS
+)
