@@ -1,0 +1,131 @@
+# The tools and the oldest Go, each pinned here and nowhere else.
+GOLANGCI_LINT_VERSION = v2.15.0
+GOFUMPT_VERSION       = v0.12.0
+STATICCHECK_VERSION   = v0.8.2
+OLDEST_GO             = go1.24.13
+
+GOLANGCI_LINT = build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOFUMPT       = build/bin/gofumpt-$(GOFUMPT_VERSION)
+STATICCHECK   = build/bin/staticcheck-$(STATICCHECK_VERSION)
+CLANG_FORMAT  = clang-format
+
+CWARN    = -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+C_FILES  = $(shell find . -path ./build -prune -o -name '*.[ch]' -print)
+COVERAGE = 95
+
+# Flags for every go test, such as -count=1 or -v.
+TESTFLAGS =
+
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## run the example of a Go parent and its child
+	go run ./examples/parentchild/demo
+
+# Tests. They need Go and a C compiler, and nothing else.
+
+.PHONY: test
+test: ## run all tests
+	go test $(TESTFLAGS) ./...
+
+.PHONY: repeat
+repeat: ## run them five times, in random order
+	go test $(TESTFLAGS) -count=5 -shuffle=on ./...
+
+.PHONY: race
+race: ## run them with the race detector
+	go test $(TESTFLAGS) -race ./...
+
+.PHONY: asan
+asan: ## run them with gcc's address sanitizer
+	CC=gcc go test $(TESTFLAGS) -asan ./...
+
+.PHONY: checkptr
+checkptr: ## run them with Go's checks of unsafe pointers, and of pointers given to C
+	go test $(TESTFLAGS) -gcflags=all=-d=checkptr ./...
+	GOEXPERIMENT=cgocheck2 go test $(TESTFLAGS) ./...
+
+.PHONY: oldest
+oldest: ## build, vet and run them with the oldest Go supported
+	GOTOOLCHAIN=$(OLDEST_GO) go build ./...
+	GOTOOLCHAIN=$(OLDEST_GO) go vet ./...
+	GOTOOLCHAIN=$(OLDEST_GO) go test $(TESTFLAGS) ./...
+
+# Root's home, caches and clone are closed to nobody: a copy of the tree, with
+# its dependencies inside, and a home of its own.
+.PHONY: unprivileged
+unprivileged: ## run them as an ordinary user, when root
+	@if [ "$$(id -u)" -ne 0 ]; then \
+		echo 'not root: these are the ordinary tests'; \
+		exec go test $(TESTFLAGS) ./...; \
+	fi; \
+	set -ex; \
+	dir=$$(mktemp -d); \
+	trap 'rm -rf "$$dir"' EXIT; \
+	mkdir "$$dir/src" "$$dir/tmp"; \
+	tar -c --exclude=./.git --exclude=./build . | tar -x -C "$$dir/src"; \
+	cd "$$dir/src"; \
+	go mod vendor; \
+	chown -R 65534:65534 "$$dir"; \
+	setpriv --reuid=65534 --regid=65534 --clear-groups \
+		env HOME="$$dir" TMPDIR="$$dir/tmp" go test $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: ## show the root package's statement coverage; it fails below the bar
+	@mkdir -p build
+	go test $(TESTFLAGS) -coverprofile=build/cover.out .
+	@go tool cover -func=build/cover.out | awk '{ print } END { \
+		if ($$NF + 0 < $(COVERAGE)) { print "below $(COVERAGE)%"; exit 1 } }'
+
+.PHONY: soak
+soak: ## run the long test
+	SHM_SOAK=1 go test $(TESTFLAGS) -run Soak -v -timeout 60m .
+
+# What the code looks like.
+
+.PHONY: lint
+lint: lint-go lint-c tidy-check ## check Go, C and go.mod
+
+.PHONY: lint-go
+lint-go: tools ## vet, golangci-lint, staticcheck, gofumpt
+	go vet ./...
+	$(GOLANGCI_LINT) run
+	$(STATICCHECK) ./...
+	@test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)"
+
+.PHONY: lint-c
+lint-c: ## clang-format, and every warning of gcc and (if there is one) clang
+	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+	gcc $(CWARN) -fsyntax-only $(filter %.c,$(C_FILES))
+	if command -v clang; then \
+		clang $(CWARN) -fsyntax-only $(filter %.c,$(C_FILES)); fi
+
+.PHONY: tidy-check
+tidy-check: ## go.mod is tidy and asks for go-cmp only
+	go mod tidy -diff
+	@! go list -m -f '{{if not .Main}}{{.Path}}{{end}}' all | grep -vx github.com/google/go-cmp
+
+# Tools. A file name carries its version, so that each is built once.
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT) $(GOFUMPT) $(STATICCHECK) ## build the Go tools into build/bin
+
+build/bin/golangci-lint-%:
+	GOBIN=$(CURDIR)/build/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
+	mv build/bin/golangci-lint $@
+
+build/bin/gofumpt-%:
+	GOBIN=$(CURDIR)/build/bin go install mvdan.cc/gofumpt@$*
+	mv build/bin/gofumpt $@
+
+build/bin/staticcheck-%:
+	GOBIN=$(CURDIR)/build/bin go install honnef.co/go/tools/cmd/staticcheck@$*
+	mv build/bin/staticcheck $@
+
+.PHONY: clean
+clean: ## remove build
+	rm -rf build

@@ -1,0 +1,179 @@
+//go:build linux
+
+// Package cpeer builds C programs for tests, and drives a peer: a process, in
+// C or in Go, that reads one command a line on its standard input and answers
+// each with one line on its standard output, so that a test decides in what
+// order the two processes act.
+package cpeer
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// CFlags are what every C program of this module is built with.
+var CFlags = []string{
+	"-std=gnu11", "-O2", "-g",
+	"-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
+}
+
+// CC returns the C compiler and its first arguments: what cgo uses.
+var CC = sync.OnceValues(func() ([]string, error) {
+	cc := os.Getenv("CC")
+	if cc == "" {
+		out, err := exec.Command("go", "env", "CC").Output()
+		if err != nil {
+			return nil, fmt.Errorf("go env CC: %w", err)
+		}
+		cc = strings.TrimSpace(string(out))
+	}
+	return strings.Fields(cc), nil
+})
+
+var built struct {
+	sync.Mutex
+	dir      string
+	programs map[string]string // command line -> path
+}
+
+// Build compiles a C program with CFlags and flags, once in a test process,
+// and returns its path. A compiler that is missing, or a warning, fails the
+// test.
+func Build(t testing.TB, source string, flags ...string) string {
+	t.Helper()
+	// The test cache must see the file, which only the compiler reads.
+	if _, err := os.ReadFile(source); err != nil {
+		t.Fatal(err)
+	}
+	cc, err := CC()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built.Lock()
+	defer built.Unlock()
+	args := append(append(slices.Concat(cc, CFlags), source), flags...)
+	if program, ok := built.programs[strings.Join(args, " ")]; ok {
+		return program
+	}
+	if built.dir == "" {
+		if built.dir, err = os.MkdirTemp("", "cpeer"); err != nil {
+			t.Fatal(err)
+		}
+		built.programs = map[string]string{}
+	}
+	program := filepath.Join(built.dir, fmt.Sprintf("%d-%s", len(built.programs), strings.TrimSuffix(filepath.Base(source), ".c")))
+	if out, err := exec.Command(args[0], append(args[1:], "-o", program)...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	built.programs[strings.Join(args, " ")] = program
+	return program
+}
+
+// Remove deletes what Build has built, at the end of a test process.
+func Remove() { _ = os.RemoveAll(built.dir) }
+
+// Peer is a process on the other side.
+type Peer struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines *bufio.Reader
+	pid   int
+	ended bool
+}
+
+// Start starts a peer. It is told to end, by the end of its input, when the
+// test is over.
+func Start(t testing.TB, cmd *exec.Cmd) *Peer {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Peer{t: t, cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout), pid: cmd.Process.Pid}
+	t.Cleanup(func() {
+		if !p.ended {
+			p.End()
+		}
+	})
+	return p
+}
+
+// PID returns the peer's process id.
+func (p *Peer) PID() int { return p.pid }
+
+// Ask sends a command and does not wait for the answer.
+func (p *Peer) Ask(format string, args ...any) {
+	p.t.Helper()
+	if _, err := fmt.Fprintf(p.stdin, format+"\n", args...); err != nil {
+		p.t.Fatalf("peer %d: %v", p.pid, err)
+	}
+}
+
+// Answer waits for an answer and returns what follows its "ok", in fields. An
+// answer "err N" is the errno N.
+func (p *Peer) Answer() ([]string, error) {
+	p.t.Helper()
+	line, err := p.lines.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("peer %d: no answer: %v", p.pid, err)
+	}
+	fields := strings.Fields(line)
+	if len(fields) == 2 && fields[0] == "err" {
+		if errno, err := strconv.Atoi(fields[1]); err == nil {
+			return nil, syscall.Errno(errno)
+		}
+	}
+	if len(fields) == 0 || fields[0] != "ok" {
+		p.t.Fatalf("peer %d: answered %q", p.pid, line)
+	}
+	return fields[1:], nil
+}
+
+// Do sends a command and waits for the answer.
+func (p *Peer) Do(format string, args ...any) ([]string, error) {
+	p.t.Helper()
+	p.Ask(format, args...)
+	return p.Answer()
+}
+
+// Number is Do for a command that answers a number, or nothing: then 0.
+func (p *Peer) Number(format string, args ...any) (int64, error) {
+	p.t.Helper()
+	answer, err := p.Do(format, args...)
+	if err != nil || len(answer) == 0 {
+		return 0, err
+	}
+	if strings.HasPrefix(answer[0], "-") {
+		return strconv.ParseInt(answer[0], 0, 64)
+	}
+	n, err := strconv.ParseUint(answer[0], 0, 64)
+	return int64(n), err
+}
+
+// End tells the peer to end, waits until it has, and returns how it did.
+func (p *Peer) End() *os.ProcessState {
+	p.ended = true
+	p.stdin.Close()
+	_, _ = io.Copy(io.Discard, p.lines)
+	_ = p.cmd.Wait() // how it ended is in ProcessState
+	return p.cmd.ProcessState
+}

@@ -1,0 +1,180 @@
+//go:build linux && cgo
+
+package shm_test
+
+import (
+	"encoding/hex"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cpeer"
+	"github.com/gosysv/shm/internal/ipcns"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPeer) != "" {
+		servePeer(os.Stdin, os.Stdout)
+		return
+	}
+	ipcns.Main(m, cpeer.Remove)
+}
+
+// peer is a process on the other side, in C (ctest/peer.c) or in Go
+// (gopeer_test.go). Both take the same commands:
+//
+//	ftok PROJ PATH               ok KEY
+//	get KEY SIZE FLAGS           ok ID
+//	at ID ADDR FLAGS             ok ADDR
+//	dt ADDR                      ok
+//	stat ID                      ok RESULT BYTES, the struct's bytes in hex
+//	shmstat, shmstatany INDEX    the same
+//	ipcinfo, shminfo             the same
+//	set ID UID GID MODE          ok
+//	rmid, lock, unlock ID        ok
+//	read ADDR LEN                ok BYTES
+//	write ADDR BYTES             ok
+//	fill ADDR LEN SEED           ok; a pattern
+//	sum ADDR LEN                 ok SUM
+//	load WIDTH ADDR              ok VALUE; atomic, of 32 or 64 bits
+//	store WIDTH ADDR VALUE       ok; likewise
+//	add WIDTH ADDR TIMES         ok; likewise, of 1
+//	litmus mp ADDR ROLE ROUNDS   ok TORN
+//	litmus sb ADDR ROLE ROUNDS   ok
+//	setuid UID GID               ok; without supplementary groups
+//	exit CODE                    ends
+//	kill                         ends, by SIGKILL
+//
+// and the C peer alone:
+//
+//	layout                       ok, of each member: NAME OFFSET SIZE SIGNED
+//	private LEN                  ok ADDR, of private memory filled with 'p'
+//	fork                         ok PID; the child takes over until it ends,
+//	                             then ok STATUS, negative: the signal
+//
+// The methods fail the test when the peer answers an error.
+type peer struct {
+	*cpeer.Peer
+	t    *testing.T
+	lang string
+}
+
+func startC(t *testing.T) *peer {
+	t.Helper()
+	return &peer{cpeer.Start(t, ipcns.Emulate(cpeer.Build(t, "ctest/peer.c"))), t, "C"}
+}
+
+func startGo(t *testing.T) *peer {
+	t.Helper()
+	cmd := ipcns.Self()
+	cmd.Env = append(cmd.Environ(), asPeer+"=1")
+	return &peer{cpeer.Start(t, cmd), t, "Go"}
+}
+
+// number is a command that answers a number, or nothing.
+func (p *peer) number(format string, args ...any) int64 {
+	p.t.Helper()
+	n, err := p.Number(format, args...)
+	if err != nil {
+		p.t.Fatalf("%s peer: "+format+": %v", append(append([]any{p.lang}, args...), err)...)
+	}
+	return n
+}
+
+// refuses fails the test unless the peer answers with the errno.
+func (p *peer) refuses(want syscall.Errno, format string, args ...any) {
+	p.t.Helper()
+	if _, err := p.Do(format, args...); !errors.Is(err, want) {
+		p.t.Fatalf("%s peer: "+format+": %v, want %v", append(append([]any{p.lang}, args...), err, want)...)
+	}
+}
+
+func (p *peer) get(key shm.Key, size int, flags shm.GetFlag) shm.ID {
+	p.t.Helper()
+	return shm.ID(p.number("get %d %d %d", key, size, uint32(flags)))
+}
+
+func (p *peer) attach(id shm.ID, flags shm.AttachFlag) uintptr {
+	p.t.Helper()
+	return uintptr(p.number("at %d 0 %d", id, flags))
+}
+
+func (p *peer) detach(addr uintptr) { p.t.Helper(); p.number("dt %d", addr) }
+
+func (p *peer) remove(id shm.ID) { p.t.Helper(); p.number("rmid %d", id) }
+
+func (p *peer) setuid(uid, gid int) { p.t.Helper(); p.number("setuid %d %d", uid, gid) }
+
+func (p *peer) set(id shm.ID, uid, gid int, mode shm.Mode) {
+	p.t.Helper()
+	p.number("set %d %d %d %d", id, uid, gid, uint32(mode))
+}
+
+func (p *peer) fill(addr uintptr, size, seed int) {
+	p.t.Helper()
+	p.number("fill %d %d %d", addr, size, seed)
+}
+
+func (p *peer) sum(addr uintptr, size int) uint64 {
+	p.t.Helper()
+	return uint64(p.number("sum %d %d", addr, size))
+}
+
+func (p *peer) write(addr uintptr, s string) { p.t.Helper(); p.number("write %d %x", addr, s) }
+
+func (p *peer) read(addr uintptr, size int) string {
+	p.t.Helper()
+	answer, err := p.Do("read %d %d", addr, size)
+	if err != nil {
+		p.t.Fatalf("%s peer: read: %v", p.lang, err)
+	}
+	return string(unhex(p.t, answer[0]))
+}
+
+// raw is a command that answers a result and the bytes of a struct.
+func (p *peer) raw(format string, args ...any) (int, []byte) {
+	p.t.Helper()
+	answer, err := p.Do(format, args...)
+	if err != nil {
+		p.t.Fatalf("%s peer: "+format+": %v", append(append([]any{p.lang}, args...), err)...)
+	}
+	result, err := strconv.Atoi(answer[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return result, unhex(p.t, answer[1])
+}
+
+func (p *peer) stat(id shm.ID) shm.ShmidDS {
+	p.t.Helper()
+	_, raw := p.raw("stat %d", id)
+	return fromBytes[shm.ShmidDS](p.t, raw)
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// bytesOf returns the bytes of a struct of this package, fromBytes the struct
+// that has the bytes.
+func bytesOf[T any](v *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
+}
+
+func fromBytes[T any](t *testing.T, b []byte) (v T) {
+	t.Helper()
+	if len(b) != len(bytesOf(&v)) {
+		t.Fatalf("%T has %d bytes, the C struct %d", v, len(bytesOf(&v)), len(b))
+	}
+	copy(bytesOf(&v), b)
+	return v
+}

@@ -1,0 +1,82 @@
+//go:build linux && cgo
+
+package shm_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gosysv/shm/internal/ipcns"
+)
+
+// What a test may need of the process it runs in. Being uid 0 says little:
+// containers drop capabilities, and a user namespace may have one user only.
+
+// Capabilities, from capabilities(7): their numbers.
+const (
+	capSetgid   = 6
+	capSetuid   = 7
+	capIPCLock  = 14
+	capIPCOwner = 15
+	capSysAdmin = 21
+)
+
+// needCaps skips the test unless this thread has the capabilities.
+func needCaps(t *testing.T, caps ...int) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "CapEff:")
+	var effective uint64
+	if _, err := fmt.Sscanf(after, "%x", &effective); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range caps {
+		if effective>>c&1 == 0 {
+			t.Skipf("needs capability %d, see capabilities(7)", c)
+		}
+	}
+}
+
+// needOtherUsers skips the test unless it can become the user nobody.
+func needOtherUsers(t *testing.T) {
+	t.Helper()
+	needCaps(t, capSetuid, capSetgid)
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inside, outside, count uint64
+	if _, err := fmt.Sscan(string(uids), &inside, &outside, &count); err != nil {
+		t.Fatal(err)
+	}
+	if inside > nobody || inside+count <= nobody {
+		t.Skip("needs a second user, and this user namespace has none")
+	}
+}
+
+// needInitialUserNS skips the test in a user namespace, where capabilities do
+// not count for what belongs to the whole system.
+func needInitialUserNS(t *testing.T) {
+	t.Helper()
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fields := strings.Fields(string(uids)); len(fields) != 3 || fields[2] != "4294967295" {
+		t.Skip("needs the initial user namespace")
+	}
+}
+
+// needPrivateNS skips the test where keys, limits and sysctls are shared with
+// other processes.
+func needPrivateNS(t *testing.T) {
+	t.Helper()
+	if !ipcns.Private() {
+		t.Skip("needs a private IPC namespace")
+	}
+}
