@@ -394,12 +394,7 @@ func testStoreBuffering(t *testing.T, c, o *peer) {
 	id, mine, theirs := litmusSegment(t, c, o)
 	defer c.remove(id)
 	both(t, c, o, "litmus sb %d %d %d", []any{mine, 0, litmusRounds}, []any{theirs, 1, litmusRounds})
-	a, err := id.Attach(shm.SHM_RDONLY)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer detach(t, a)
-	seen, err := shm.Slice[uint32](a, litmusSize, 2*litmusRounds)
+	seen, err := shm.Slice[uint32](attach(t, id, shm.SHM_RDONLY), litmusSize, 2*litmusRounds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -417,13 +412,6 @@ func testStoreBuffering(t *testing.T, c, o *peer) {
 		t.Errorf("in %d of %d rounds neither side saw the other's store", forbidden, litmusRounds)
 	}
 	t.Logf("in %d of %d rounds both sides saw the other's store", fresh, litmusRounds)
-}
-
-func detach(t *testing.T, a *shm.Attachment) {
-	t.Helper()
-	if err := a.Detach(); err != nil {
-		t.Error(err)
-	}
 }
 
 var permissionClasses = []string{"owner", "group", "other"}
