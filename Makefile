@@ -37,8 +37,8 @@ repeat: ## run them five times, in random order
 	go test $(TESTFLAGS) -count=5 -shuffle=on ./...
 
 .PHONY: race
-race: ## run them with the race detector
-	go test $(TESTFLAGS) -race ./...
+race: ## run them with the race detector, but without its second's sleep at each exit
+	GORACE=atexit_sleep_ms=0 go test $(TESTFLAGS) -race ./...
 
 .PHONY: asan
 asan: ## run them with gcc's address sanitizer
@@ -63,7 +63,7 @@ unprivileged: ## run them as an ordinary user, when root
 		echo 'not root: these are the ordinary tests'; \
 		exec go test $(TESTFLAGS) ./...; \
 	fi; \
-	set -ex; \
+	set -e; \
 	dir=$$(mktemp -d); \
 	trap 'rm -rf "$$dir"' EXIT; \
 	mkdir "$$dir/src" "$$dir/tmp"; \
@@ -71,6 +71,7 @@ unprivileged: ## run them as an ordinary user, when root
 	cd "$$dir/src"; \
 	go mod vendor; \
 	chown -R 65534:65534 "$$dir"; \
+	echo 'as nobody: go test $(TESTFLAGS) ./...'; \
 	setpriv --reuid=65534 --regid=65534 --clear-groups \
 		env HOME="$$dir" TMPDIR="$$dir/tmp" go test $(TESTFLAGS) ./...
 

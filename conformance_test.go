@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -147,4 +148,27 @@ func setSysctl(t *testing.T, name, value string) {
 			t.Error(err)
 		}
 	})
+}
+
+// procTable returns the lines of /proc/sysvipc/KIND, in fields: what the
+// kernel tells everybody, by another way than the calls.
+func procTable(t *testing.T, kind string) (rows [][]string) {
+	t.Helper()
+	table, err := os.ReadFile("/proc/sysvipc/" + kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		rows = append(rows, strings.Fields(line))
+	}
+	return rows[1:]
+}
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

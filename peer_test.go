@@ -55,6 +55,11 @@ func TestMain(m *testing.M) {
 //	private LEN                  ok ADDR, of private memory filled with 'p'
 //	fork                         ok PID; the child takes over until it ends,
 //	                             then ok STATUS, negative: the signal
+//	spawn                        ok PID; of a child that only waits
+//	reap PID                     ok STATUS; kills that child
+//	dontfork ADDR LEN            ok; children do not inherit that memory
+//	exec PATH                    none, or an errno; the program takes over
+//	setns PATH                   ok; in the namespace of that file of /proc
 //
 // The methods fail the test when the peer answers an error.
 type peer struct {
@@ -63,14 +68,23 @@ type peer struct {
 	lang string
 }
 
-func startC(t *testing.T) *peer {
+func startC(t *testing.T) *peer { t.Helper(); return startCIn(t, 0) }
+
+func startGo(t *testing.T) *peer { t.Helper(); return startGoIn(t, 0) }
+
+// startCIn and startGoIn start a peer in new namespaces, as clone(2) names
+// them.
+func startCIn(t *testing.T, namespaces uintptr) *peer {
 	t.Helper()
-	return &peer{cpeer.Start(t, ipcns.Emulate(cpeer.Build(t, "ctest/peer.c"))), t, "C"}
+	cmd := ipcns.Emulate(cpeer.Build(t, "ctest/peer.c"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
+	return &peer{cpeer.Start(t, cmd), t, "C"}
 }
 
-func startGo(t *testing.T) *peer {
+func startGoIn(t *testing.T, namespaces uintptr) *peer {
 	t.Helper()
 	cmd := ipcns.Self()
+	cmd.SysProcAttr.Cloneflags = namespaces
 	cmd.Env = append(cmd.Environ(), asPeer+"=1")
 	return &peer{cpeer.Start(t, cmd), t, "Go"}
 }

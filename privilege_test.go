@@ -5,8 +5,11 @@ package shm_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/gosysv/shm/internal/ipcns"
 )
@@ -20,6 +23,7 @@ const (
 	capSetuid   = 7
 	capIPCLock  = 14
 	capIPCOwner = 15
+	capSysRawIO = 17
 	capSysAdmin = 21
 )
 
@@ -40,6 +44,49 @@ func needCaps(t *testing.T, caps ...int) {
 			t.Skipf("needs capability %d, see capabilities(7)", c)
 		}
 	}
+}
+
+// dropCaps takes capabilities from this thread, and locks the rest of the test
+// to it. They are a thread's, not a process's: other threads keep them.
+func dropCaps(t *testing.T, caps ...int) {
+	t.Helper()
+	runtime.LockOSThread() // not unlocked: the thread must end with the test
+	const version3 = 0x20080522
+	head := struct {
+		version uint32
+		pid     int32
+	}{version: version3}
+	var sets [2]struct{ effective, permitted, inheritable uint32 }
+	call := func(number uintptr) {
+		t.Helper()
+		if _, _, err := syscall.RawSyscall(number, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&sets)), 0); err != 0 {
+			t.Fatal(err)
+		}
+	}
+	call(syscall.SYS_CAPGET)
+	for _, c := range caps {
+		set := &sets[c/32]
+		set.effective &^= 1 << (c % 32)
+		set.permitted &^= 1 << (c % 32)
+	}
+	call(syscall.SYS_CAPSET)
+}
+
+// setRlimit sets this process's soft limit until the end of the test.
+func setRlimit(t *testing.T, resource int, cur uint64) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(resource, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: cur, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Setrlimit(resource, &before); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // needOtherUsers skips the test unless it can become the user nobody.

@@ -9,6 +9,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +31,8 @@
 #define SHM_STAT_ANY 15
 #endif
 
-static char line[1 << 16]; /* the command; its words are taken off with word() */
+/* The command; its words are taken off with word(). */
+static char line[1 << 16];
 
 static void answer(const char *format, ...)
 {
@@ -263,6 +266,13 @@ static void do_private(void)
 	answer("%" PRIuPTR, (uintptr_t)p);
 }
 
+static void do_dontfork(void)
+{
+	void *p = address();
+
+	result(madvise(p, (size_t)number(), MADV_DONTFORK));
+}
+
 static void do_load(void)
 {
 	if (number() == 32)
@@ -376,25 +386,67 @@ static void do_litmus(void)
 
 /* The process */
 
-/* The child takes the commands; when it ends, the parent tells how. */
-static void do_fork(void)
+static void reap(pid_t pid)
 {
-	pid_t pid = fork();
 	int status;
 
-	if (pid == -1) {
-		result(-1);
-		return;
-	}
-	if (pid == 0) {
-		answer("%d", getpid());
-		return;
-	}
 	if (waitpid(pid, &status, 0) == -1)
 		result(-1);
 	else
 		answer("%d", WIFSIGNALED(status) ? -WTERMSIG(status) :
 						   WEXITSTATUS(status));
+}
+
+/* The child takes the commands; when it ends, the parent tells how. */
+static void do_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == -1)
+		result(-1);
+	else if (pid == 0)
+		answer("%d", getpid());
+	else
+		reap(pid);
+}
+
+/* The child does nothing but hold what it inherits. */
+static void do_spawn(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	result(pid);
+}
+
+static void do_reap(void)
+{
+	pid_t pid = (pid_t)number();
+
+	if (kill(pid, SIGKILL))
+		result(-1);
+	else
+		reap(pid);
+}
+
+/* The new program answers the next command. */
+static void do_exec(void)
+{
+	const char *path = word();
+
+	execl(path, path, (char *)NULL);
+	result(-1);
+}
+
+static void do_setns(void)
+{
+	int fd = open(word(), O_RDONLY | O_CLOEXEC);
+
+	result(fd == -1 ? -1 : setns(fd, 0));
 }
 
 static void do_setuid(void)
@@ -462,19 +514,37 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } commands[] = {
-	{ "ftok", do_ftok },	     { "get", do_get },
-	{ "at", do_at },	     { "dt", do_dt },
-	{ "stat", do_stat },	     { "set", do_set },
-	{ "rmid", do_rmid },	     { "lock", do_lock },
-	{ "unlock", do_unlock },     { "shmstat", do_shmstat },
-	{ "shmstatany", do_shmstatany }, { "ipcinfo", do_ipcinfo },
-	{ "shminfo", do_shminfo },   { "layout", do_layout },
-	{ "read", do_read },	     { "write", do_write },
-	{ "fill", do_fill },	     { "sum", do_sum },
-	{ "load", do_load },	     { "store", do_store },
-	{ "add", do_add },	     { "litmus", do_litmus },
-	{ "private", do_private },   { "fork", do_fork },
-	{ "setuid", do_setuid },     { "exit", do_exit },
+	{ "ftok", do_ftok },
+	{ "get", do_get },
+	{ "at", do_at },
+	{ "dt", do_dt },
+	{ "stat", do_stat },
+	{ "set", do_set },
+	{ "rmid", do_rmid },
+	{ "lock", do_lock },
+	{ "unlock", do_unlock },
+	{ "shmstat", do_shmstat },
+	{ "shmstatany", do_shmstatany },
+	{ "ipcinfo", do_ipcinfo },
+	{ "shminfo", do_shminfo },
+	{ "layout", do_layout },
+	{ "read", do_read },
+	{ "write", do_write },
+	{ "fill", do_fill },
+	{ "sum", do_sum },
+	{ "load", do_load },
+	{ "store", do_store },
+	{ "add", do_add },
+	{ "litmus", do_litmus },
+	{ "private", do_private },
+	{ "fork", do_fork },
+	{ "dontfork", do_dontfork },
+	{ "spawn", do_spawn },
+	{ "reap", do_reap },
+	{ "exec", do_exec },
+	{ "setns", do_setns },
+	{ "setuid", do_setuid },
+	{ "exit", do_exit },
 	{ "kill", do_kill },
 };
 
@@ -482,7 +552,8 @@ static void run(void)
 {
 	const char *name = strtok(line, " \n");
 
-	for (size_t i = 0; name && i < sizeof(commands) / sizeof(*commands); i++) {
+	for (size_t i = 0; name && i < sizeof(commands) / sizeof(*commands);
+	     i++) {
 		if (!strcmp(commands[i].name, name)) {
 			commands[i].run();
 			return;

@@ -1,0 +1,140 @@
+//go:build linux && cgo
+
+package shm_test
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gosysv/shm/internal/cpeer"
+)
+
+// buildCopy builds a copy of the package, in which old was replaced by new in
+// a file, and returns what the go command printed.
+func buildCopy(t *testing.T, file, old, replacement string, env ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	sources, err := filepath.Glob("*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := false
+	for _, name := range sources {
+		switch ext := filepath.Ext(name); {
+		case strings.HasSuffix(name, "_test.go"):
+			continue
+		case ext != ".go" && ext != ".c" && ext != ".h" && name != "go.mod" && name != "go.sum":
+			continue
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edited := string(content)
+		if name == file {
+			edited = strings.Replace(edited, old, replacement, 1)
+			replaced = edited != string(content)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(edited), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if file != "" && !replaced {
+		t.Fatalf("%s has no %q", file, old)
+	}
+	cmd := exec.Command("go", "build", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	return string(out)
+}
+
+// TestMismatchDoesNotBuild: a mirror with a wrong member does not compile, and
+// the error names the member and both numbers.
+func TestMismatchDoesNotBuild(t *testing.T) {
+	mirror := "structs_64bit.go"
+	if ^uint(0)>>32 == 0 {
+		mirror = "structs_32bit.go"
+	}
+	if out := buildCopy(t, "", "", ""); out != "" {
+		t.Fatalf("an unchanged copy does not build:\n%s", out)
+	}
+	for _, c := range []struct{ old, replacement, want string }{
+		{"Cpid   int32", "Cpid   int64", "unsafe.Offsetof(ShmidDS{}.Lpid)"},    // all behind it moves
+		{"Nattch uint", "Nattch uint16", "unsafe.Sizeof(ShmidDS{}.Nattch)"},    // only its size is wrong
+		{"Mode Mode", "Mode uint16", "unsafe.Sizeof(IpcPerm{}.Mode)"},          // as the manual page has it
+		{"_      [2]uint\n", "_      [1]uint\n", "[unsafe.Sizeof(ShmidDS{})]"}, // too short: the kernel writes past it
+	} {
+		out := buildCopy(t, mirror, c.old, c.replacement)
+		if !strings.Contains(out, c.want) {
+			t.Errorf("with %q for %q the build says %q, want %q", c.replacement, c.old, out, c.want)
+		}
+	}
+}
+
+// TestUnsupported: where the package cannot be built, one identifier says why.
+func TestUnsupported(t *testing.T) {
+	for _, env := range [][]string{{"CGO_ENABLED=0"}, {"GOOS=darwin", "CGO_ENABLED=0"}} {
+		out := buildCopy(t, "", "", "", env...)
+		if !strings.Contains(out, "undefined: shm_requires_linux_and_cgo") || strings.Count(out, "\n") > 2 {
+			t.Errorf("%s: the build says %q", env, out)
+		}
+	}
+}
+
+// TestTimeBits: no setting of the C library's time_t changes the structs.
+func TestTimeBits(t *testing.T) {
+	if out := buildCopy(t, "", "", "", "CGO_CFLAGS=-O2 -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64"); out != "" {
+		t.Errorf("with _TIME_BITS=64:\n%s", out)
+	}
+}
+
+// TestSymbols: the C half defines no name that a user's own C could have, and
+// shows none outside of the program it is linked into.
+func TestSymbols(t *testing.T) {
+	cc, err := cpeer.CC()
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := filepath.Join(t.TempDir(), "shm_cgo.o")
+	if out, err := exec.Command(cc[0], append(cc[1:], "-c", "-o", object, "shm_cgo.c")...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	names, err := exec.Command("nm", "--extern-only", "--defined-only", "--format=posix", object).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	for line := range strings.Lines(string(names)) {
+		name, _, _ := strings.Cut(line, " ")
+		defined[name] = true
+		if !strings.HasPrefix(name, "gosysv_shm_") {
+			t.Errorf("the C half defines %s", name)
+		}
+	}
+	if len(defined) == 0 {
+		t.Fatal("nm shows no symbol")
+	}
+
+	file, err := elf.Open(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	symbols, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range symbols {
+		if defined[s.Name] && elf.ST_VISIBILITY(s.Other) != elf.STV_HIDDEN {
+			t.Errorf("%s is not hidden", s.Name)
+		}
+	}
+}
