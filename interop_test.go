@@ -129,19 +129,20 @@ func testSparse(t *testing.T, c, o *peer) {
 	if unsafe.Sizeof(uintptr(0)) < 8 {
 		t.Skip("needs 64-bit addresses")
 	}
-	const size = 5<<30 + 123
+	gib5 := int64(5<<30 + 123)
+	size := int(gib5)
 	id, mine := create(c, size, shm.SHM_NORESERVE)
 	defer c.remove(id)
 	theirs := o.attach(id, 0)
-	if got := o.stat(id).Segsz; got != size {
-		t.Errorf("the opener sees %d bytes, want %d", got, uint(size))
+	if got := o.stat(id).Segsz; got != uint(size) {
+		t.Errorf("the opener sees %d bytes, want %d", got, size)
 	}
 	c.write(mine, "first")
-	o.write(theirs+size-4, "last")
+	o.write(theirs+uintptr(size)-4, "last")
 	if got := o.read(theirs, 5); got != "first" {
 		t.Errorf("the opener reads %q at the beginning", got)
 	}
-	if got := c.read(mine+size-4, 4); got != "last" {
+	if got := c.read(mine+uintptr(size)-4, 4); got != "last" {
 		t.Errorf("the creator reads %q at the end", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"testing"
@@ -83,10 +84,14 @@ func startCIn(t *testing.T, namespaces uintptr) *peer {
 
 func startGoIn(t *testing.T, namespaces uintptr) *peer {
 	t.Helper()
+	return &peer{cpeer.Start(t, goPeerCmd(namespaces)), t, "Go"}
+}
+
+func goPeerCmd(namespaces uintptr) *exec.Cmd {
 	cmd := ipcns.Self()
 	cmd.SysProcAttr.Cloneflags = namespaces
 	cmd.Env = append(cmd.Environ(), asPeer+"=1")
-	return &peer{cpeer.Start(t, cmd), t, "Go"}
+	return cmd
 }
 
 // number is a command that answers a number, or nothing.

@@ -110,12 +110,29 @@ func needOtherUsers(t *testing.T) {
 // not count for what belongs to the whole system.
 func needInitialUserNS(t *testing.T) {
 	t.Helper()
+	if !inInitialUserNS(t) {
+		t.Skip("needs the initial user namespace")
+	}
+}
+
+func inInitialUserNS(t *testing.T) bool {
+	t.Helper()
 	uids, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fields := strings.Fields(string(uids)); len(fields) != 3 || fields[2] != "4294967295" {
-		t.Skip("needs the initial user namespace")
+	fields := strings.Fields(string(uids))
+	return len(fields) == 3 && fields[2] == "4294967295"
+}
+
+// needHugePages skips the test where the kernel has no huge pages, or not for
+// this process. That there are any left is another matter.
+func needHugePages(t *testing.T) {
+	t.Helper()
+	needInitialUserNS(t)
+	needCaps(t, capIPCLock)
+	if _, err := os.Stat("/proc/sys/vm/nr_hugepages"); err != nil {
+		t.Skip("needs huge pages:", err)
 	}
 }
 

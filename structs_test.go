@@ -164,8 +164,9 @@ func TestStatusMethods(t *testing.T) {
 		t.Errorf("Perm %v", got)
 	}
 	if unsafe.Sizeof(ds.Atime) == 8 {
-		ds.Dtime = 1 << 40 // far beyond 2038
-		if got := ds.DetachTime(); got.Unix() != 1<<40 {
+		far := int64(1 << 40) // beyond 2038
+		ds.Dtime = int(far)
+		if got := ds.DetachTime(); got.Unix() != far {
 			t.Errorf("DetachTime %v", got)
 		}
 	}

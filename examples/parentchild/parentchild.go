@@ -45,7 +45,7 @@ func say(role, format string, args ...any) {
 	_, _ = fmt.Fprintf(stdout, "%-6s  Go  pid %d  %s\n", role, os.Getpid(), line)
 }
 
-// nattch returns how many attachments the segment has, of all processes.
+// nattch tells how many attachments the segment has, of all processes.
 func nattch(id shm.ID) (uint, error) {
 	ds, err := id.Stat()
 	if err != nil {

@@ -7,6 +7,7 @@ package ipcns
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -165,6 +166,9 @@ func again(t *testing.T) *exec.Cmd {
 	pattern := regexp.QuoteMeta(t.Name())
 	pattern = "^" + strings.ReplaceAll(pattern, "/", "$/^") + "$"
 	cmd := Self("-test.run="+pattern, "-test.v", "-test.count=1")
+	if f := flag.Lookup("test.gocoverdir"); f != nil && f.Value.String() != "" {
+		cmd.Args = append(cmd.Args, "-test.gocoverdir="+f.Value.String())
+	}
 	cmd.Env = append(cmd.Environ(), childTest+"="+t.Name())
 	return cmd
 }

@@ -1,0 +1,44 @@
+//go:build linux && cgo
+
+package shm_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadme runs what README shows: the example, and the make targets (whether
+// they exist; CI runs them).
+func TestReadme(t *testing.T) {
+	needPrivateNS(t)
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(snippets) != 1 {
+		t.Fatalf("%d Go snippets, want 1", len(snippets))
+	}
+	example := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(example, snippets[0][1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "run", example).CombinedOutput()
+	if want := regexp.MustCompile(`^segment \d+ has "Hello from Go!"\n$`); err != nil || !want.Match(out) {
+		t.Errorf("the example prints %q, %v", out, err)
+	}
+
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?m)^    make (\\w+)|`make (\\w+)`").FindAllStringSubmatch(string(readme), -1) {
+		if target := m[1] + m[2]; !strings.Contains(string(makefile), "\n"+target+":") {
+			t.Errorf("README says make %s, and the Makefile has no such target", target)
+		}
+	}
+}
