@@ -40,8 +40,11 @@ var shmdtRows = []row{
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
-		defer w.Close()
+		t.Cleanup(func() {
+			if err := errors.Join(r.Close(), w.Close()); err != nil {
+				t.Error(err)
+			}
+		})
 		if _, err := w.Write(b); err != nil {
 			t.Fatal(err)
 		}

@@ -127,25 +127,22 @@ var shmgetRows = []row{
 		get(t, shm.IPC_PRIVATE, 1, 0o600)
 		getFails(t, syscall.ENOSPC, shm.IPC_PRIVATE, 1, 0o600)
 	})},
-	{25, "fs.file-max reached: ENFILE, except with CAP_SYS_ADMIN", alone(func(t *testing.T) {
-		needInitialUserNS(t)
+	{25, "fs.file-max reached: ENFILE, to shmat too, except with CAP_SYS_ADMIN", systemWide(func(t *testing.T) {
 		needCaps(t, capSysAdmin)
 		fileMax, restore := openSysctl(t, "fs/file-max")
-		// The limit is everybody's: it is lowered for these calls only. The
-		// open file restores it when no other could be opened.
-		getAtMax := func() (shm.ID, error) {
-			defer restore()
+		atMax := func(call func()) {
+			defer restore() // by a file that is open: no other can be opened
 			if _, err := fileMax.WriteAt([]byte("0"), 0); err != nil {
 				t.Fatal(err)
 			}
-			return shm.Get(shm.IPC_PRIVATE, 1, 0o600)
+			call()
 		}
-		if _, err := getAtMax(); err != nil {
-			t.Error(err)
-		}
+		id := get(t, shm.IPC_PRIVATE, 1, 0o600)
+		atMax(func() { get(t, shm.IPC_PRIVATE, 1, 0o600) })
+		atMax(func() { attach(t, id, 0) })
 		dropCaps(t, capSysAdmin)
-		_, err := getAtMax()
-		wantErrno(t, err, syscall.ENFILE)
+		atMax(func() { getFails(t, syscall.ENFILE, shm.IPC_PRIVATE, 1, 0o600) })
+		atMax(func() { attachFails(t, syscall.ENFILE, id, 0, 0) })
 	})},
 	{26, "RLIMIT_NOFILE 0, RLIMIT_FSIZE 0, RLIMIT_AS small: created all the same", alone(func(t *testing.T) {
 		limitAddressSpace(t)
@@ -300,20 +297,15 @@ var shmgetRows = []row{
 			t.Errorf("%d pages in memory after %d were touched", rss, pages)
 		}
 	})},
-	{47, "vm.overcommit_memory 2: SHM_NORESERVE is ignored", alone(func(t *testing.T) {
-		needInitialUserNS(t)
+	{47, "vm.overcommit_memory 2: SHM_NORESERVE is ignored", systemWide(func(t *testing.T) {
 		needRoomUnderCommitLimit(t)
 		size := power(t, 45)
 		mode, restore := openSysctl(t, "vm/overcommit_memory")
-		err := func() error {
-			defer restore() // at once: it is everybody's
-			if _, err := mode.WriteAt([]byte("2"), 0); err != nil {
-				t.Fatal(err)
-			}
-			_, err := shm.Get(shm.IPC_PRIVATE, size, shm.SHM_NORESERVE|0o600)
-			return err
-		}()
-		wantErrno(t, err, syscall.ENOMEM)
+		defer restore()
+		if _, err := mode.WriteAt([]byte("2"), 0); err != nil {
+			t.Fatal(err)
+		}
+		getFails(t, syscall.ENOMEM, shm.IPC_PRIVATE, size, shm.SHM_NORESERVE|0o600)
 	})},
 }
 
@@ -377,6 +369,19 @@ func sysctl(t *testing.T, name string) string {
 	return strings.TrimSpace(string(value))
 }
 
+// systemWide is alone for a row that, for an instant, takes something from all
+// processes of the system. They may notice, and so may tests that run at the
+// same time: it is skipped unless SHM_TEST_SYSTEM is set.
+func systemWide(run func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) {
+		if os.Getenv("SHM_TEST_SYSTEM") == "" {
+			t.Skip("needs a system of its own, and SHM_TEST_SYSTEM=1")
+		}
+		needInitialUserNS(t)
+		alone(run)(t)
+	}
+}
+
 // openSysctl opens a sysctl of the whole system, to be set for an instant. The
 // test is skipped where it cannot be.
 func openSysctl(t *testing.T, name string) (file *os.File, restore func()) {
@@ -384,9 +389,9 @@ func openSysctl(t *testing.T, name string) (file *os.File, restore func()) {
 	before := sysctl(t, name)
 	file, err := os.OpenFile("/proc/sys/"+name, os.O_RDWR, 0)
 	if err != nil {
-		t.Skip("needs to set a sysctl:", err)
+		t.Skip("needs to set a sysctl: ", err)
 	}
-	t.Cleanup(func() { file.Close() })
+	t.Cleanup(func() { _ = file.Close() })
 	return file, func() {
 		if _, err := file.WriteAt([]byte(before), 0); err != nil {
 			t.Error(err)
@@ -398,12 +403,12 @@ func openSysctl(t *testing.T, name string) (file *os.File, restore func()) {
 func needOvercommit(t *testing.T, modes string) {
 	t.Helper()
 	if mode := sysctl(t, "vm/overcommit_memory"); !strings.Contains(modes, mode) {
-		t.Skip("vm.overcommit_memory is", mode)
+		t.Skip("vm.overcommit_memory is ", mode)
 	}
 }
 
-// needRoomUnderCommitLimit skips the test where vm.overcommit_memory 2, even
-// for an instant, could leave other processes without memory.
+// needRoomUnderCommitLimit skips the test where vm.overcommit_memory 2 could
+// leave processes without memory.
 func needRoomUnderCommitLimit(t *testing.T) {
 	t.Helper()
 	committed, ok := meminfo(t, "Committed_AS")

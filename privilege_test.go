@@ -132,7 +132,7 @@ func needHugePages(t *testing.T) {
 	needInitialUserNS(t)
 	needCaps(t, capIPCLock)
 	if _, err := os.Stat("/proc/sys/vm/nr_hugepages"); err != nil {
-		t.Skip("needs huge pages:", err)
+		t.Skip("needs huge pages: ", err)
 	}
 }
 
