@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -31,10 +32,7 @@ func wantError(t *testing.T, err error, pattern string, errno syscall.Errno, is 
 		t.Errorf("got  %v\nwant %s", err, pattern)
 	}
 	for _, target := range []error{fs.ErrExist, fs.ErrNotExist, fs.ErrPermission, shm.ErrRemoved} {
-		want := false
-		for _, i := range is {
-			want = want || i == target
-		}
+		want := slices.Contains(is, target)
 		if errors.Is(err, target) != want {
 			t.Errorf("%v: errors.Is %v: %v", err, target, !want)
 		}
@@ -269,7 +267,7 @@ func TestControlErrorsAlone(t *testing.T) {
 		},
 	))
 	t.Run("RLIMIT_MEMLOCK", asNobody(
-		func(t *testing.T) shm.ID { return 0 },
+		func(*testing.T) shm.ID { return 0 },
 		func(t *testing.T, _ shm.ID) {
 			id := get(t, testKey, 2*os.Getpagesize(), shm.IPC_CREAT|0o600)
 			setRlimit(t, rlimitMemlock, uint64(os.Getpagesize()))

@@ -3,6 +3,7 @@
 package shm_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -439,7 +440,7 @@ func testPermissions(t *testing.T, c, o *peer, class, bits int) {
 		switch {
 		case want && err != nil:
 			t.Errorf(format+": %v", append(args, err)...)
-		case !want && err != syscall.EACCES:
+		case !want && !errors.Is(err, syscall.EACCES):
 			t.Errorf(format+": %v, want EACCES", append(args, err)...)
 		}
 	}

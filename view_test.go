@@ -95,8 +95,8 @@ func TestViewBounds(t *testing.T) {
 
 func TestViewTypes(t *testing.T) {
 	type inner struct {
-		ok  int
-		bad [2]*int
+		OK  int
+		Bad [2]*int
 	}
 	a := newAttachment(t, 4096, 0)
 	for _, c := range []struct {
@@ -126,8 +126,8 @@ func TestViewTypes(t *testing.T) {
 		{viewOf[unsafe.Pointer](a), "holds a Go pointer"},
 		{viewOf[atomic.Pointer[int]](a), "holds a Go pointer"},
 		{viewOf[atomic.Value](a), "holds a Go pointer"},
-		{viewOf[inner](a), "inner.bad[0] is a *int, which holds a Go pointer"},
-		{viewOf[[4]struct{ i inner }](a), "[0].i.bad[0] is a *int"},
+		{viewOf[inner](a), "inner.Bad[0] is a *int, which holds a Go pointer"},
+		{viewOf[[4]struct{ i inner }](a), "[0].i.Bad[0] is a *int"},
 		{viewOf[sync.Mutex](a), "is a sync.Mutex, which works in one process only"},
 		{viewOf[struct{ mu sync.RWMutex }](a), ".mu is a sync.RWMutex"},
 		{viewOf[struct{ once [2]sync.Once }](a), ".once[0] is a sync.Once"},

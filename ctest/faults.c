@@ -41,7 +41,7 @@ static int fault(const char *call, int command)
 	do {                                                                   \
 		int err = fault(#name, command);                               \
 		__typeof__(&name) real;                                        \
-									       \
+                                                                               \
 		if (err > 0) {                                                 \
 			errno = err;                                           \
 			return failed;                                         \

@@ -66,6 +66,7 @@ func Build(t testing.TB, source string, flags ...string) string {
 		return program
 	}
 	if built.dir == "" {
+		//nolint:usetesting // it outlives the test, for the ones to come
 		if built.dir, err = os.MkdirTemp("", "cpeer"); err != nil {
 			t.Fatal(err)
 		}
