@@ -37,8 +37,8 @@ repeat: ## run them five times, in random order
 	go test $(TESTFLAGS) -count=5 -shuffle=on ./...
 
 .PHONY: race
-race: ## run them with the race detector, but without its second's sleep at each exit
-	GORACE=atexit_sleep_ms=0 go test $(TESTFLAGS) -race ./...
+race: ## run them with the race detector
+	go test $(TESTFLAGS) -race ./...
 
 .PHONY: asan
 asan: ## run them with gcc's address sanitizer

@@ -90,6 +90,9 @@ func Self(args ...string) *exec.Cmd {
 		path = os.Args[0]
 	}
 	cmd := Emulate(path, args...)
+	if os.Getenv("GORACE") == "" { // the race detector would sleep for a second at every exit
+		cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
