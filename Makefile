@@ -49,6 +49,10 @@ checkptr: ## run them with Go's checks of unsafe pointers, and of pointers given
 	go test $(TESTFLAGS) -gcflags=all=-d=checkptr ./...
 	GOEXPERIMENT=cgocheck2 go test $(TESTFLAGS) ./...
 
+.PHONY: system
+system: ## run the tests that change the whole system for an instant: run nothing else beside
+	SHM_TEST_SYSTEM=1 go test $(TESTFLAGS) -run 'TestConformance/^(25|47)$$' -v .
+
 .PHONY: oldest
 oldest: ## build, vet and run them with the oldest Go supported
 	GOTOOLCHAIN=$(OLDEST_GO) go build ./...

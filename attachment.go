@@ -46,6 +46,7 @@ type Attachment struct {
 //   - EACCES (fs.ErrPermission): the permissions do not grant it.
 //   - ENOMEM: no room in the address space, or too many mappings.
 //   - EAGAIN: mlockall(MCL_FUTURE) is in force and RLIMIT_MEMLOCK too small.
+//   - ENFILE: the system's limit on open files.
 //   - EOVERFLOW: a segment larger than an int counts, on 32-bit ports.
 //
 // A failed Attach leaves nothing attached, and the segment as it was.

@@ -17,7 +17,8 @@ var (
 	// ErrBusy: somebody still relies on what would go away: a Hold, or an
 	// attachment inside a Reservation.
 	ErrBusy = errors.New("shm: still in use")
-	// ErrRemoved: the id has no segment any more, or never had one.
+	// ErrRemoved: the id has no segment any more, or never had one. (A
+	// negative number is no id at all: EINVAL alone.)
 	ErrRemoved = errors.New("shm: the segment is removed")
 	// ErrBounds: an offset or a length outside of the segment.
 	ErrBounds = errors.New("shm: out of bounds")

@@ -125,7 +125,7 @@ func TestGetErrorsAlone(t *testing.T) {
 			wantError(t, getErr(testKey, 2, 0),
 				`shmget\(.*\): invalid argument: the segment exists with 1 bytes`, syscall.EINVAL)
 			wantError(t, getErr(shm.IPC_PRIVATE, 1, shm.SHM_HUGETLB|0o600),
-				`shmget\(.*\): operation not permitted: SHM_HUGETLB needs CAP_IPC_LOCK or the group vm.hugetlb_shm_group, which is \d+`,
+				`shmget\(.*\): operation not permitted: SHM_HUGETLB needs CAP_IPC_LOCK, or to be in the group: vm.hugetlb_shm_group is \d+`,
 				syscall.EPERM, fs.ErrPermission)
 		},
 	))
@@ -337,7 +337,7 @@ func TestInjectedErrors(t *testing.T) {
 		}},
 		{"mmap_min_addr", "shmat 0 " + eperm, func(t *testing.T) {
 			wantError(t, lastOf(newID(t).AttachAt(0x1000, 0)),
-				`shmat\(.*\): operation not permitted: the address is below vm.mmap_min_addr, \d+`, syscall.EPERM, fs.ErrPermission)
+				`shmat\(.*\): operation not permitted: the address is too low: vm.mmap_min_addr is \d+`, syscall.EPERM, fs.ErrPermission)
 		}},
 		{"mlockall", "shmat 0 " + eagain, func(t *testing.T) {
 			wantError(t, lastOf(newID(t).Attach(0)),

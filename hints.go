@@ -43,15 +43,15 @@ func getHint(key Key, size int, flags GetFlag, errno syscall.Errno) string {
 		return getSpaceHint()
 	case syscall.ENOMEM:
 		if flags&SHM_HUGETLB != 0 {
-			return "too few free huge pages: vm.nr_hugepages is " + sysctl("vm/nr_hugepages")
+			return "too few free huge pages: " + sysctl("vm.nr_hugepages")
 		}
-		return "no memory to reserve for it without SHM_NORESERVE: vm.overcommit_memory is " + sysctl("vm/overcommit_memory")
+		return "no memory to reserve for it without SHM_NORESERVE: " + sysctl("vm.overcommit_memory")
 	case syscall.EPERM:
 		if flags&SHM_HUGETLB != 0 {
-			return "SHM_HUGETLB needs CAP_IPC_LOCK or the group vm.hugetlb_shm_group, which is " + sysctl("vm/hugetlb_shm_group")
+			return "SHM_HUGETLB needs CAP_IPC_LOCK, or to be in the group: " + sysctl("vm.hugetlb_shm_group")
 		}
 	case syscall.ENFILE:
-		return "fs.file-max is " + sysctl("fs/file-max")
+		return sysctl("fs.file-max")
 	}
 	return ""
 }
@@ -117,10 +117,12 @@ func atHint(id ID, addr uintptr, errno syscall.Errno) string {
 	case syscall.EACCES:
 		return ownerHint(id)
 	case syscall.EPERM:
-		return "the address is below vm.mmap_min_addr, " + sysctl("vm/mmap_min_addr")
+		return "the address is too low: " + sysctl("vm.mmap_min_addr")
 	case syscall.ENOMEM:
 		return "no room in the address space: RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) +
-			", vm.max_map_count is " + sysctl("vm/max_map_count")
+			", " + sysctl("vm.max_map_count")
+	case syscall.ENFILE:
+		return sysctl("fs.file-max")
 	case syscall.EAGAIN:
 		return "mlockall(MCL_FUTURE) is in force, and RLIMIT_MEMLOCK is " + rlimit(rlimitMemlock)
 	}
@@ -216,12 +218,14 @@ func (ds *ShmidDS) ownedBy(uid int) bool {
 	return ds.Perm.UID == uint32(uid) || ds.Perm.CUID == uint32(uid)
 }
 
+// sysctl tells a setting of the kernel. Where files cannot be opened, which
+// may be the error itself, it tells only which one to look at.
 func sysctl(name string) string {
-	b, err := os.ReadFile("/proc/sys/" + name)
+	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
-		return "unknown"
+		return "see " + name
 	}
-	return strings.TrimSpace(string(b))
+	return name + " is " + strings.TrimSpace(string(b))
 }
 
 func rlimit(resource int) string {
