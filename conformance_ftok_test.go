@@ -221,7 +221,7 @@ func mountTmpfs(t *testing.T) string {
 	needCaps(t, capSysAdmin)
 	unshare(t, syscall.CLONE_NEWNS)
 	if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil {
-		t.Fatal(err)
+		t.Skip("needs a / that is a mount point: ", err)
 	}
 	dir := t.TempDir()
 	mountOver(t, dir)

@@ -64,6 +64,11 @@
 // data handed from one goroutine to another through such an atomic alone is
 // reported falsely (golang.org/issue/16206).
 //
+// In a program built with -race, atomic stores to a segment are release stores
+// only: a later load may come before them. What relies on more (each of two
+// sides stores and then looks at the other's variable) needs Swap instead of
+// Store there.
+//
 // # Errors
 //
 // A failed call is an [*Error], which unwraps to the errno: errors.Is answers

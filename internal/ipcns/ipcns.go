@@ -126,7 +126,7 @@ func Isolate(cmd *exec.Cmd) {
 // Run runs body in a process of its own, started for this test only and in an
 // IPC namespace of its own: what body does to its limits, its credentials or
 // the namespace's sysctls ends with it. The test fails if it fails there, and
-// is skipped if it is skipped there. What the test does before Run is done in
+// is skipped if it is skipped there or the kernel refuses the namespace. What the test does before Run is done in
 // both processes.
 func Run(t *testing.T, body func(t *testing.T)) {
 	t.Helper()
@@ -137,6 +137,9 @@ func Run(t *testing.T, body func(t *testing.T)) {
 	cmd := again(t)
 	Isolate(cmd)
 	out, err := cmd.CombinedOutput()
+	if cmd.Process == nil {
+		t.Skip("needs an IPC namespace of its own: ", err)
+	}
 	if err != nil {
 		t.Fatalf("in a process of its own: %v\n%s", err, out)
 	}

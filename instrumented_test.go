@@ -1,5 +1,0 @@
-//go:build linux && cgo && (race || asan || msan)
-
-package shm_test
-
-const instrumented = true
