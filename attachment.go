@@ -62,10 +62,12 @@ func (id ID) Attach(flags AttachFlag) (*Attachment, error) {
 // first and attach with [SHM_REMAP]; that flag is refused anywhere else.
 //
 // Errors are those of [ID.Attach], and
-//   - EINVAL: addr is not a multiple of SHMLBA, or the range is in use or not
-//     one that a process can have.
+//   - EINVAL: addr is not a multiple of SHMLBA or, for huge pages, of their
+//     size (to which SHM_RND does not round); or the range is in use.
+//   - ENOMEM: no process has such addresses.
 //   - EINVAL, before the call: SHM_RND with an addr below SHMLBA. As root the
 //     kernel would map page zero, and no nil pointer would fault any more.
+//   - EINVAL, before the call: SHM_REMAP, where [Reservation] says.
 //   - EPERM (fs.ErrPermission): addr is below vm.mmap_min_addr.
 func (id ID) AttachAt(addr uintptr, flags AttachFlag) (*Attachment, error) {
 	if flags&SHM_REMAP != 0 {
@@ -94,8 +96,8 @@ func (id ID) attach(addr uintptr, flags AttachFlag) (*Attachment, error) {
 func (a *Attachment) ID() ID { return a.id }
 
 // Len returns the size of the segment in bytes: exactly what its creator
-// asked for. The last page goes on after it, and a store there is lost on
-// nobody's account; nothing of this package reaches it.
+// asked for. The mapping goes on to the end of the last page. Those bytes are
+// shared too, but are no part of the segment: no method reaches them.
 func (a *Attachment) Len() int { return a.size }
 
 // ReadOnly tells whether it was attached with [SHM_RDONLY].
@@ -227,7 +229,8 @@ func (a *Attachment) Release() {
 //
 // Errors: [ErrDetached] if it was detached before; [ErrBusy], and nothing
 // done, while it is held; EINVAL if the range was unmapped or replaced behind
-// this package's back: then the Attachment is as good as detached.
+// this package's back, and ENOMEM inside a [Reservation], if the process has
+// too many mappings: then the Attachment is as good as detached.
 func (a *Attachment) Detach() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

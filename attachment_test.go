@@ -209,7 +209,7 @@ func TestReadOnlyFaultIsFatal(t *testing.T) {
 		}
 		a.Bytes()[7] = 1
 	})
-	if !strings.Contains(out, "TestReadOnlyFaultIsFatal") {
+	if !strings.Contains(out, "TestReadOnlyFaultIsFatal.func1(") {
 		t.Errorf("the trace does not name the test:\n%s", out)
 	}
 }

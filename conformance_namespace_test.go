@@ -73,7 +73,7 @@ var namespaceRows = []row{
 			t.Errorf("read %q", got)
 		}
 	}},
-	{183, "the last process leaves a namespace: its segments are freed, without Remove", func(t *testing.T) {
+	{183, "the last process leaves a namespace: its segments are freed, without Remove", systemWide(func(t *testing.T) {
 		needCaps(t, capSysAdmin)
 		const size = 256 << 20
 		before := shmem(t)
@@ -88,7 +88,7 @@ var namespaceRows = []row{
 		}
 		c.End()
 		eventually(t, "the memory to be freed", func() bool { return shmem(t)-before < size/2 })
-	}},
+	})},
 	{184, "not attached and not removed: the memory stays after its creator, until Remove", func(t *testing.T) {
 		before := usage(t)
 		p := startGo(t)
@@ -326,7 +326,7 @@ var namespaceRows = []row{
 			t.Errorf("(-want +got):\n%s\nof\n%s", diff, out)
 		}
 	})},
-	{205, "/dev/shm has nothing to do with it: a segment takes no block there", func(t *testing.T) {
+	{205, "/dev/shm has nothing to do with it: a segment takes no block there", systemWide(func(t *testing.T) {
 		const size = 64 << 20
 		free := func() int {
 			var fs syscall.Statfs_t
@@ -344,7 +344,7 @@ var namespaceRows = []row{
 		if used := before - free(); used > size/2 {
 			t.Errorf("%d bytes fewer are free", used)
 		}
-	}},
+	})},
 }
 
 // unshare moves this goroutine's thread, and what it starts, to new

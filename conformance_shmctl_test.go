@@ -300,13 +300,13 @@ var shmctlRows = []row{
 		unlock(t, id)
 		lock(t, mine)
 	})},
-	{139, "LockPages on a segment of huge pages: no error, and no SHM_LOCKED", func(t *testing.T) {
+	{139, "LockPages on a segment of huge pages: no error, and no SHM_LOCKED", systemWide(func(t *testing.T) {
 		id, _ := getHugePage(t)
 		lock(t, id)
 		if ds := stat(t, id); ds.PagesLocked() {
 			t.Errorf("%+v", ds)
 		}
-	}},
+	})},
 	{140, "CAP_IPC_LOCK and RLIMIT_MEMLOCK 0: LockPages works", alone(func(t *testing.T) {
 		needInitialUserNS(t)
 		needCaps(t, capIPCLock)
@@ -361,7 +361,7 @@ var shmctlRows = []row{
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	})},
-	{148, "Usage with a huge page that was touched: ShmRss counts it 512 times", func(t *testing.T) {
+	{148, "Usage with a huge page that was touched: ShmRss counts it 512 times", systemWide(func(t *testing.T) {
 		id, size := getHugePage(t)
 		before := usage(t).ShmRss
 		attach(t, id, 0).Bytes()[0] = 1
@@ -370,7 +370,7 @@ var shmctlRows = []row{
 		if got := usage(t).ShmRss - before; got != pages*pages && got != pages {
 			t.Errorf("%d pages, want %d", got, pages*pages)
 		}
-	}},
+	})},
 	{150, "StatIndexAny on a kernel before 4.17: EINVAL", func(t *testing.T) {
 		if builtWith("-race", "-asan", "-msan") {
 			t.Skip("a sanitizer's runtime must be the first library")

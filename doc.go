@@ -16,8 +16,8 @@
 // range of this process's addresses that shows a segment, from [ID.Attach].
 //
 // A segment lives until it is removed, by [ID.Remove] or ipcrm(1), not until
-// its creator ends; it is empty of owners but full of memory when all have
-// crashed. Removal marks it: the kernel destroys it at the last detach. So a
+// its creator ends; when all its users have crashed it still takes up memory.
+// Removal marks it: the kernel destroys it at the last detach. So a
 // program that needs its segment for itself and its children can remove it as
 // soon as all are attached, and nothing is left behind however they end. But
 // its key is free then: the next [IPC_CREAT] makes a second segment beside it.
@@ -41,8 +41,8 @@
 //   - A pointer means nothing to the other side: each has its own addresses.
 //     Store offsets. View refuses types that hold Go pointers.
 //   - Pages come when they are touched. A new segment costs no memory and is
-//     full of zeros; with [SHM_NORESERVE] a first touch can find no memory
-//     left, and the process is killed by SIGBUS.
+//     full of zeros. With [SHM_NORESERVE] a first touch can find no memory
+//     left, and then the process is killed: of huge pages by SIGBUS.
 //   - When a C peer forks, its child has the segment too, while the rest of
 //     its memory is copied as it is written.
 //   - The collector neither scans nor moves a segment, and its size does not

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"math"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,26 +70,25 @@ func TestGetErrors(t *testing.T) {
 	wantError(t, getErr(shm.IPC_PRIVATE, 1, shm.SHM_HUGETLB|shm.GetFlag(5<<shm.SHM_HUGE_SHIFT)),
 		`shmget\(.*SHM_HUGETLB\|5<<SHM_HUGE_SHIFT\): invalid argument: this machine has no huge pages of that size`,
 		syscall.EINVAL)
-	if math.MaxInt > math.MaxInt32 {
-		wantError(t, getErr(shm.IPC_PRIVATE, math.MaxInt>>1, 0o600),
-			`shmget\(.*\): cannot allocate memory: no memory to reserve for it without SHM_NORESERVE: vm.overcommit_memory is \d`,
-			syscall.ENOMEM)
-	}
 	if stat(t, exact).Segsz != 4096 {
 		t.Error("the segment changed")
 	}
+	t.Run("overcommit", func(t *testing.T) {
+		needOvercommit(t, "0")
+		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 62), 0o600),
+			`shmget\(.*\): cannot allocate memory: no memory to reserve for it: vm.overcommit_memory is 0`, syscall.ENOMEM)
+	})
 	t.Run("no huge pages", func(t *testing.T) {
-		needCaps(t, capIPCLock)
-		needInitialUserNS(t)
-		wantError(t, getErr(shm.IPC_PRIVATE, math.MaxInt32, shm.SHM_HUGETLB|0o600),
+		needHugePages(t)
+		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 45), shm.SHM_HUGETLB|shm.SHM_HUGE_2MB|0o600),
+			`shmget\(.*\): cannot allocate memory: too few free huge pages of that size: see /sys/kernel/mm/hugepages`, syscall.ENOMEM)
+		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 45), shm.SHM_HUGETLB|0o600),
 			`shmget\(.*\): cannot allocate memory: too few free huge pages: vm.nr_hugepages is \d+`, syscall.ENOMEM)
 	})
 }
 
-// getErr is the error of Get.
 func getErr(key shm.Key, size int, flags shm.GetFlag) error {
-	_, err := shm.Get(key, size, flags)
-	return err
+	return lastOf(shm.Get(key, size, flags))
 }
 
 // Errors that need a limit or another user, each in a process of its own.
@@ -152,7 +152,13 @@ func TestAttachErrors(t *testing.T) {
 	wantError(t, at(id, uintptr(a.Pointer())+1, 0),
 		`shmat\(.*\): invalid argument: the address is not a multiple of SHMLBA, \d+`, syscall.EINVAL)
 	wantError(t, at(id, uintptr(a.Pointer()), 0),
-		`shmat\(.*\): invalid argument: something is mapped there, or nothing can be`, syscall.EINVAL)
+		`shmat\(.*\): invalid argument: something is mapped there; or of huge .*`, syscall.EINVAL)
+	wantError(t, at(id, uintptr(a.Pointer())+1, shm.SHM_RND),
+		`shmat\(.*\): invalid argument: something is mapped there; or of huge .*`, syscall.EINVAL)
+	if math.MaxInt > math.MaxInt32 {
+		wantError(t, at(id, 1<<(bits.UintSize-1), 0),
+			`shmat\(.*\): cannot allocate memory: no room in the address space, or no such address: .*`, syscall.ENOMEM)
+	}
 	wantError(t, at(id, 1, shm.SHM_RND),
 		`shmat\(.*SHM_RND\): invalid argument: rounded down, the address is 0`, syscall.EINVAL)
 	wantError(t, at(id, 0, shm.SHM_REMAP),
@@ -335,6 +341,11 @@ func TestInjectedErrors(t *testing.T) {
 		{"stat of one removed meanwhile", "shmctl " + ipcStat + " " + eidrm, func(t *testing.T) {
 			wantError(t, lastOf(newID(t).Stat()), `shmctl\(.*\): identifier removed: no such segment.*`, syscall.EIDRM, shm.ErrRemoved)
 		}},
+		{"slot that is being emptied", "shmctl " + shmStat + " " + eidrm, func(t *testing.T) {
+			newID(t)
+			_, _, err := shm.StatIndex(0)
+			wantError(t, err, `shmctl\(index=0, SHM_STAT\): identifier removed: the slot has no segment`, syscall.EIDRM, fs.ErrNotExist)
+		}},
 		{"mmap_min_addr", "shmat 0 " + eperm, func(t *testing.T) {
 			wantError(t, lastOf(newID(t).AttachAt(0x1000, 0)),
 				`shmat\(.*\): operation not permitted: the address is too low: vm.mmap_min_addr is \d+`, syscall.EPERM, fs.ErrPermission)
@@ -371,7 +382,7 @@ func TestInjectedErrors(t *testing.T) {
 		}},
 		{"list fails in the middle", "shmctl " + shmStatAny + " " + eio, func(t *testing.T) {
 			newID(t)
-			wantError(t, lastOf(shm.List()), `shmctl\(SHM_INFO\): input/output error`, syscall.EIO)
+			wantError(t, lastOf(shm.List()), `shmctl\(SHM_STAT_ANY\): input/output error`, syscall.EIO)
 		}},
 		{"kernel before 4.17", "shmctl " + shmStatAny + " " + einval, func(t *testing.T) {
 			readable, secret := newID(t), get(t, shm.IPC_PRIVATE, 1, 0o600)
@@ -402,7 +413,7 @@ func TestInjectedErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, a.Detach(), `mmap\(.*\): cannot allocate memory: the segment is still mapped in its Reservation`, syscall.ENOMEM)
+			wantError(t, a.Detach(), `mmap\(addr=0x[0-9a-f]+, size=4096, MAP_FIXED, PROT_NONE\): cannot allocate memory: the segment is still mapped in its Reservation`, syscall.ENOMEM)
 			if err := a.Detach(); !errors.Is(err, shm.ErrDetached) {
 				t.Errorf("again: %v", err)
 			}

@@ -45,8 +45,8 @@ func ExampleGetOrCreate() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		defer id.Remove()
 		if created {
+			defer id.Remove()
 			fmt.Println("created: fill it")
 		} else {
 			fmt.Println("opened: wait until it is filled")

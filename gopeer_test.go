@@ -189,29 +189,31 @@ func (p *goPeer) memory(command string) (answer string, err error) {
 		if err != nil {
 			return "", err
 		}
-		switch command {
-		case "store":
-			v.Store(uint32(p.uint()))
-		case "add":
-			for range p.uint() {
-				v.Add(1)
-			}
-		}
-		return fmt.Sprint(v.Load()), nil
+		return atomicOp(p, command, v), nil
 	}
 	v, err := shm.View[atomic.Uint64](a, off)
 	if err != nil {
 		return "", err
 	}
+	return atomicOp(p, command, v), nil
+}
+
+// atomicOp runs load, store or add, and answers the value after it.
+func atomicOp[T uint32 | uint64](p *goPeer, command string, v interface {
+	Load() T
+	Store(T)
+	Add(T) T
+},
+) string {
 	switch command {
 	case "store":
-		v.Store(p.uint())
+		v.Store(T(p.uint()))
 	case "add":
 		for range p.uint() {
 			v.Add(1)
 		}
 	}
-	return fmt.Sprint(v.Load()), nil
+	return fmt.Sprint(v.Load())
 }
 
 // litmus is struct litmus of ctest/peer.c, without what was seen.

@@ -15,15 +15,12 @@ import (
 // EEXIST get none: programs run into them on purpose. What is looked up may
 // have changed since the call, so a hint is for people, never for programs.
 //
-// A hint is given where the call was refused before it was made. These
-// functions are not inlined, so that the calls that succeed may be.
+// Callers give the hint themselves when they refused the call.
 
-//go:noinline
 func ftokError(pathname string, projID int, errno syscall.Errno, hint string) error {
 	return &Error{Op: "ftok", Args: fmt.Sprintf("%q, %d", pathname, projID), Errno: errno, Hint: hint}
 }
 
-//go:noinline
 func getError(key Key, size int, flags GetFlag, errno syscall.Errno, hint string) error {
 	if hint == "" {
 		hint = getHint(key, size, flags, errno)
@@ -42,10 +39,13 @@ func getHint(key Key, size int, flags GetFlag, errno syscall.Errno) string {
 	case syscall.ENOSPC:
 		return getSpaceHint()
 	case syscall.ENOMEM:
-		if flags&SHM_HUGETLB != 0 {
+		switch {
+		case flags>>SHM_HUGE_SHIFT&SHM_HUGE_MASK != 0:
+			return "too few free huge pages of that size: see /sys/kernel/mm/hugepages"
+		case flags&SHM_HUGETLB != 0:
 			return "too few free huge pages: " + sysctl("vm.nr_hugepages")
 		}
-		return "no memory to reserve for it without SHM_NORESERVE: " + sysctl("vm.overcommit_memory")
+		return "no memory to reserve for it: " + sysctl("vm.overcommit_memory")
 	case syscall.EPERM:
 		if flags&SHM_HUGETLB != 0 {
 			return "SHM_HUGETLB needs CAP_IPC_LOCK, or to be in the group: " + sysctl("vm.hugetlb_shm_group")
@@ -91,35 +91,39 @@ func getSpaceHint() string {
 	return fmt.Sprintf("segments have %d pages, and shmall is %d", usage.ShmTot, limits.Shmall)
 }
 
-//go:noinline
 func atError(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno, hint string) error {
 	where := "NULL"
 	if addr != 0 {
 		where = fmt.Sprintf("%#x", addr)
 	}
 	e := &Error{Op: "shmat", Args: fmt.Sprintf("id=%d, addr=%s, %v", id, where, flags), Errno: errno, Hint: hint}
-	if hint == "" && !e.removed(id) {
-		e.Hint = atHint(id, addr, errno)
+	if hint == "" && !e.explainDeadID(id) {
+		e.Hint = atHint(id, addr, flags, errno)
 	}
 	return e
 }
 
-func atHint(id ID, addr uintptr, errno syscall.Errno) string {
+func atHint(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno) string {
 	switch errno {
 	case syscall.EINVAL:
-		lba := uintptr(SHMLBA())
 		switch {
-		case addr%lba != 0:
-			return fmt.Sprintf("the address is not a multiple of SHMLBA, %d", lba)
+		case flags&SHM_RND == 0 && addr%uintptr(SHMLBA()) != 0:
+			return lbaHint()
 		case addr != 0:
-			return "something is mapped there, or nothing can be"
+			return "something is mapped there; or of huge pages, which must lie at a multiple of their size"
 		}
 	case syscall.EACCES:
 		return ownerHint(id)
 	case syscall.EPERM:
-		return "the address is too low: " + sysctl("vm.mmap_min_addr")
+		if addr != 0 {
+			return "the address is too low: " + sysctl("vm.mmap_min_addr")
+		}
 	case syscall.ENOMEM:
-		return "no room in the address space: RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) +
+		where := "no room in the address space"
+		if addr != 0 {
+			where += ", or no such address"
+		}
+		return where + ": RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) +
 			", " + sysctl("vm.max_map_count")
 	case syscall.ENFILE:
 		return sysctl("fs.file-max")
@@ -129,7 +133,10 @@ func atHint(id ID, addr uintptr, errno syscall.Errno) string {
 	return ""
 }
 
-//go:noinline
+func lbaHint() string {
+	return fmt.Sprintf("the address is not a multiple of SHMLBA, %d", SHMLBA())
+}
+
 func dtError(base uintptr, errno syscall.Errno) error {
 	hint := ""
 	if errno == syscall.EINVAL {
@@ -138,10 +145,9 @@ func dtError(base uintptr, errno syscall.Errno) error {
 	return &Error{Op: "shmdt", Args: fmt.Sprintf("addr=%#x", base), Errno: errno, Hint: hint}
 }
 
-//go:noinline
 func ctlError(id ID, cmd string, errno syscall.Errno) error {
 	e := &Error{Op: "shmctl", Args: fmt.Sprintf("id=%d, %s", id, cmd), Errno: errno}
-	if !e.removed(id) {
+	if !e.explainDeadID(id) {
 		e.Hint = ctlHint(id, cmd, errno)
 	}
 	return e
@@ -168,24 +174,23 @@ func ctlHint(id ID, cmd string, errno syscall.Errno) string {
 	return ""
 }
 
-//go:noinline
 func indexError(index int, cmd string, errno syscall.Errno) error {
 	e := &Error{Op: "shmctl", Args: fmt.Sprintf("index=%d, %s", index, cmd), Errno: errno}
-	if errno == syscall.EINVAL {
+	if errno == syscall.EINVAL || errno == syscall.EIDRM {
 		e.Hint, e.is = "the slot has no segment", fs.ErrNotExist
 	}
 	return e
 }
 
-//go:noinline
 func infoError(cmd string, errno syscall.Errno) error {
 	return &Error{Op: "shmctl", Args: cmd, Errno: errno}
 }
 
-// removed tells whether the error is one of a segment that is no more, and
-// says so in it. The kernel answers EINVAL to an id that it does not know,
-// and EIDRM in a race with IPC_RMID; but EINVAL to other mistakes too.
-func (e *Error) removed(id ID) bool {
+// explainDeadID completes the error if its cause is that the id has no
+// segment, and tells whether it is. The kernel answers EINVAL to an id that it
+// does not know, and EIDRM in a race with IPC_RMID; but EINVAL to other
+// mistakes too.
+func (e *Error) explainDeadID(id ID) bool {
 	switch {
 	case e.Errno != syscall.EINVAL && e.Errno != syscall.EIDRM:
 		return false
@@ -199,6 +204,16 @@ func (e *Error) removed(id ID) bool {
 	}
 	e.Hint, e.is = "no such segment: it is removed, or never was", ErrRemoved
 	return true
+}
+
+// mmapError and munmapError are those of a Reservation.
+
+func mmapError(args string, errno syscall.Errno, hint string) error {
+	return &Error{Op: "mmap", Args: args + ", PROT_NONE", Errno: errno, Hint: hint}
+}
+
+func munmapError(addr, size uintptr, errno syscall.Errno) error {
+	return &Error{Op: "munmap", Args: fmt.Sprintf("addr=%#x, size=%d", addr, size), Errno: errno}
 }
 
 func ownerHint(id ID) string {

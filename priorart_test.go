@@ -19,8 +19,8 @@ func TestPriorArt(t *testing.T) {
 	needPrivateNS(t)
 
 	t.Run("a second detach unmaps another segment", func(t *testing.T) {
-		a := newAttachment(t, 4096, 0)
-		addr := uintptr(a.Pointer())
+		addr := freeAddr(t)
+		a := attachAt(t, get(t, shm.IPC_PRIVATE, 4096, 0o600), addr, 0)
 		detach(t, a)
 		b := attachAt(t, get(t, shm.IPC_PRIVATE, 4096, 0o600), addr, 0) // the same place
 		if err := a.Detach(); !errors.Is(err, shm.ErrDetached) {
@@ -50,6 +50,7 @@ func TestPriorArt(t *testing.T) {
 		if math.MaxInt == math.MaxInt32 {
 			t.Skip("sizes of this port end at 2 GiB")
 		}
+		needOvercommit(t, "01")
 		size := uint64(4<<30 + 4096)
 		id := get(t, shm.IPC_PRIVATE, int(size), shm.SHM_NORESERVE|0o600)
 		if a := attach(t, id, 0); uint64(stat(t, id).Segsz) != size || uint64(a.Len()) != size {

@@ -18,7 +18,17 @@ import (
 //
 // It is the only place where [SHM_REMAP] is accepted. Anywhere else that flag
 // replaces whatever is mapped, without a word, and in a Go program that may be
-// the heap.
+// the heap. And it is refused, with EINVAL and before the call, where it would
+// reach beyond the Reservation or over another attachment, beside [SHM_RND],
+// and for segments of huge pages.
+//
+// To be certain of its size, a segment is attached for a moment elsewhere too:
+// that takes address space, and counts in its nattch. If the attach fails then,
+// the segment has been attached and detached, which is the end of one that
+// nobody else is attached to where kernel.shm_rmid_forced is 1.
+//
+// Nothing but [Attachment.Detach] should unmap a part of a Reservation: what is
+// mapped there afterwards would go with the Detach, unnoticed.
 //
 // Its methods may be called from many goroutines at once.
 type Reservation struct {
@@ -44,16 +54,16 @@ var reservations struct {
 func Reserve(size int) (*Reservation, error) {
 	page, lba := uintptr(os.Getpagesize()), uintptr(SHMLBA())
 	if size < 1 {
-		return nil, mmapError(size, syscall.EINVAL, "the size is not positive")
+		return nil, mmapError(fmt.Sprintf("size=%d", size), syscall.EINVAL, "the size is not positive")
 	}
 	if uintptr(size) > math.MaxInt-lba {
-		return nil, mmapError(size, syscall.ENOMEM, "")
+		return nil, mmapError(fmt.Sprintf("size=%d", size), syscall.ENOMEM, "")
 	}
 	r := &Reservation{size: roundUp(uintptr(size), page), attached: map[uintptr]uintptr{}}
 	r.full = r.size + lba - page
 	var err syscall.Errno
 	if r.base, err = reserve(r.full); err != 0 {
-		return nil, mmapError(size, err, "")
+		return nil, mmapError(fmt.Sprintf("size=%d", size), err, "")
 	}
 	r.addr = roundUp(r.base, lba)
 
@@ -72,7 +82,9 @@ func (r *Reservation) Len() int { return int(r.size) }
 // Release gives the address space back (munmap(2)). A second Release does
 // nothing.
 //
-// Errors: [ErrBusy], and nothing done, while a segment is attached inside.
+// Errors: [ErrBusy], and nothing done, while a segment is attached inside;
+// ENOMEM, and nothing done, where the process has too many mappings to split
+// one.
 func (r *Reservation) Release() error {
 	reservations.Lock()
 	defer reservations.Unlock()
@@ -84,7 +96,7 @@ func (r *Reservation) Release() error {
 		return nil
 	}
 	if err := unmap(r.base, r.full); err != 0 {
-		return &Error{Op: "munmap", Args: fmt.Sprintf("addr=%#x, size=%d", r.base, r.full), Errno: err}
+		return munmapError(r.base, r.full, err)
 	}
 	reservations.list = slices.Delete(reservations.list, i, i+1)
 	return nil
@@ -105,24 +117,24 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 		return refuse("SHM_REMAP is accepted only inside a Reservation")
 	}
 
-	// How long the segment is cannot change while it is attached somewhere:
-	// its id could become another segment's otherwise.
-	pin, err := id.attach(0, flags&^SHM_REMAP)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = pin.Detach() }() // cannot fail: nobody else knows of it
-	if pin.hugePages() {
-		return refuse("a segment of huge pages cannot be attached inside a Reservation")
-	}
-	length := roundUp(uintptr(pin.size), uintptr(os.Getpagesize()))
-	if length > r.addr+r.size-addr {
-		return refuse(fmt.Sprintf("the segment's %d bytes reach beyond the Reservation", pin.size))
-	}
-	for other, otherLen := range r.attached {
-		if addr < other+otherLen && other < addr+length {
-			return refuse("a segment is attached there")
+	// Nothing is attached, not even for a moment, where it would not fit.
+	if ds, err := stat(id); err == 0 {
+		if why := r.unfit(addr, uintptr(ds.Segsz)); why != "" {
+			return refuse(why)
 		}
+	}
+	// The size is certain only while the segment is attached somewhere: its
+	// id could become another segment's otherwise.
+	pin, size, _, errno := shmat(id, 0, flags&^SHM_REMAP)
+	if errno != 0 {
+		return nil, atError(id, addr, flags, errno, "")
+	}
+	defer shmdt(pin)
+	if why := r.unfit(addr, uintptr(size)); why != "" {
+		return refuse(why)
+	}
+	if hugePages(pin) {
+		return refuse("a segment of huge pages cannot be attached inside a Reservation")
 	}
 
 	a, err := id.attach(addr, flags)
@@ -130,8 +142,25 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 		return nil, err
 	}
 	a.inside = r
-	r.attached[addr] = length
+	r.attached[addr] = roundUp(uintptr(size), uintptr(os.Getpagesize()))
 	return a, nil
+}
+
+// unfit says why a segment of the size must not be attached at addr, which is
+// inside; or "".
+func (r *Reservation) unfit(addr, size uintptr) string {
+	if addr%uintptr(SHMLBA()) != 0 {
+		return lbaHint()
+	}
+	if size > r.addr+r.size-addr {
+		return fmt.Sprintf("the segment's %d bytes reach beyond the Reservation", size)
+	}
+	for other, length := range r.attached {
+		if addr < other+length && other < addr+size {
+			return "a segment is attached there"
+		}
+	}
+	return ""
 }
 
 func reservationOf(addr uintptr) *Reservation {
@@ -151,21 +180,16 @@ func (r *Reservation) vacate(addr uintptr) error {
 	length := r.attached[addr]
 	delete(r.attached, addr)
 	if err := cover(addr, length); err != 0 {
-		return mmapError(int(length), err, "the segment is still mapped in its Reservation")
+		return mmapError(fmt.Sprintf("addr=%#x, size=%d, MAP_FIXED", addr, length), err, "the segment is still mapped in its Reservation")
 	}
 	return nil
 }
 
-// hugePages tells whether the segment has huge pages: then its mapping is
-// longer than its size says, and part of it cannot be protected.
-func (a *Attachment) hugePages() bool {
-	err := syscall.Mprotect(unsafe.Slice(a.base.Load(), 1), syscall.PROT_NONE)
+// hugePages tells whether a segment that is attached has huge pages: then its
+// mapping is longer than its size says, and part of it cannot be protected.
+func hugePages(base unsafe.Pointer) bool {
+	err := syscall.Mprotect(unsafe.Slice((*byte)(base), 1), syscall.PROT_NONE)
 	return err == syscall.EINVAL
-}
-
-//go:noinline
-func mmapError(size int, errno syscall.Errno, hint string) error {
-	return &Error{Op: "mmap", Args: fmt.Sprintf("size=%d, PROT_NONE", size), Errno: errno, Hint: hint}
 }
 
 func roundUp(n, multiple uintptr) uintptr { return (n + multiple - 1) / multiple * multiple }

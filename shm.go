@@ -34,8 +34,6 @@ package shm
 import "C"
 
 import (
-	"errors"
-	"io/fs"
 	"math"
 	"syscall"
 	"unsafe"
@@ -50,7 +48,7 @@ const (
 	IPC_CREAT     GetFlag = C.IPC_CREAT     // create the segment if the key has none
 	IPC_EXCL      GetFlag = C.IPC_EXCL      // with IPC_CREAT: fail if the key has one
 	SHM_HUGETLB   GetFlag = C.SHM_HUGETLB   // back it with huge pages, of the default size unless one is or-ed in
-	SHM_NORESERVE GetFlag = C.SHM_NORESERVE // reserve no memory for it: a first touch may find none, and kill
+	SHM_NORESERVE GetFlag = C.SHM_NORESERVE // reserve no memory for it: a process that touches it first may find none, and be killed
 
 	SHM_R GetFlag = C.SHM_R // 0400, read permission of the owner
 	SHM_W GetFlag = C.SHM_W // 0200, write permission of the owner
@@ -139,8 +137,8 @@ func Ftok(pathname string, projID int) (Key, error) {
 //     segment, larger than shmmax or than the existing segment; a huge page
 //     size that this machine has not.
 //   - ENOSPC: the limit on segments (shmmni) or on their pages (shmall).
-//   - ENOMEM: no memory to account for it (SHM_NORESERVE needs none), or too
-//     few huge pages.
+//   - ENOMEM: no memory to account for it (SHM_NORESERVE needs none, unless
+//     vm.overcommit_memory is 2), or too few huge pages.
 //   - EPERM: SHM_HUGETLB without CAP_IPC_LOCK and outside the group
 //     vm.hugetlb_shm_group.
 //   - ENFILE: the system's limit on open files, for a new segment.
@@ -177,19 +175,28 @@ func GetOrCreate(key Key, size int, flags GetFlag) (id ID, created bool, err err
 		return refuse("with IPC_PRIVATE every segment is a new one: use Get")
 	case flags&IPC_EXCL != 0:
 		return refuse("with IPC_EXCL an existing segment is an error: use Get")
+	case size < 0:
+		return refuse("the size is negative")
 	}
+	create, open := flags|IPC_CREAT|IPC_EXCL, flags&^IPC_CREAT
 	const attempts = 100
 	for range attempts {
-		id, err = Get(key, size, flags|IPC_CREAT|IPC_EXCL)
-		if !errors.Is(err, fs.ErrExist) {
-			return id, err == nil, err
+		id, errno := shmget(key, size, create)
+		if errno == 0 {
+			return id, true, nil
 		}
-		id, err = Get(key, size, flags&^IPC_CREAT)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return id, false, err
+		if errno != syscall.EEXIST {
+			return 0, false, getError(key, size, create, errno, "")
+		}
+		id, errno = shmget(key, size, open)
+		if errno == 0 {
+			return id, false, nil
+		}
+		if errno != syscall.ENOENT {
+			return 0, false, getError(key, size, open, errno, "")
 		}
 	}
-	return 0, false, err
+	return 0, false, getError(key, size, open, syscall.ENOENT, "")
 }
 
 // Stat reads the segment's status (IPC_STAT). It needs read permission.
@@ -271,8 +278,8 @@ func (id ID) UnlockPages() error {
 // the low bits of index only. It needs read permission; [StatIndexAny] does
 // not.
 //
-// Errors: fs.ErrNotExist for an empty slot (EINVAL, in the call itself);
-// EACCES (fs.ErrPermission).
+// Errors: fs.ErrNotExist for an empty slot (EINVAL, in the call itself) and
+// for one that is being emptied (EIDRM); EACCES (fs.ErrPermission).
 func StatIndex(index int) (ID, ShmidDS, error) {
 	return statIndex(index, C.SHM_STAT, "SHM_STAT")
 }
@@ -311,7 +318,7 @@ type Segment struct {
 // segments that the caller may read, and [ErrPartial] if there are others.
 func List() ([]Segment, error) {
 	var few [64]Segment
-	n, denied, err := list(few[:])
+	n, listed, err := list(few[:])
 	var segs []Segment
 	if n <= len(few) {
 		segs = make([]Segment, n)
@@ -319,18 +326,21 @@ func List() ([]Segment, error) {
 	}
 	for n > len(segs) {
 		segs = make([]Segment, n+n/8) // room for those made meanwhile
-		n, denied, err = list(segs)
+		n, listed, err = list(segs)
 	}
-	if err != 0 {
+	switch {
+	case err != 0 && listed.stat != 0:
+		return nil, infoError("SHM_STAT_ANY", err)
+	case err != 0:
 		return nil, infoError("SHM_INFO", err)
-	}
-	if denied > 0 {
+	case listed.denied > 0:
 		return segs[:n:n], ErrPartial
 	}
 	return segs[:n:n], nil
 }
 
 // Limits reads the limits on shared memory of this IPC namespace (IPC_INFO).
+// It needs no permission, and does not fail on an ordinary system.
 func Limits() (LimitsInfo, error) {
 	var info LimitsInfo
 	if r := C.gosysv_shm_limits((*C.struct_shminfo)(unsafe.Pointer(&info))); r < 0 {
@@ -340,6 +350,7 @@ func Limits() (LimitsInfo, error) {
 }
 
 // Usage reads what shared memory is in use in this IPC namespace (SHM_INFO).
+// It needs no permission, and does not fail on an ordinary system.
 func Usage() (UsageInfo, error) {
 	var info UsageInfo
 	if r := C.gosysv_shm_usage((*C.struct_shm_info)(unsafe.Pointer(&info))); r < 0 {
@@ -402,14 +413,13 @@ func stat(id ID) (ShmidDS, syscall.Errno) {
 	return ds, err
 }
 
-func list(segs []Segment) (n, denied int, err syscall.Errno) {
-	var d C.int
+func list(segs []Segment) (n int, listed C.struct_gosysv_shm_listed, err syscall.Errno) {
 	first := (*C.struct_gosysv_shm_segment)(unsafe.Pointer(unsafe.SliceData(segs)))
-	r := C.gosysv_shm_list(first, C.int(len(segs)), &d)
+	r := C.gosysv_shm_list(first, C.int(len(segs)), &listed)
 	if r < 0 {
-		return 0, 0, errno(r)
+		return 0, listed, errno(r)
 	}
-	return int(r), int(d), 0
+	return int(r), listed, 0
 }
 
 func reserve(size uintptr) (uintptr, syscall.Errno) {

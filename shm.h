@@ -66,6 +66,12 @@ struct gosysv_shm_segment {
 	struct shmid_ds ds;
 };
 
+/* What gosysv_shm_list has to say besides. */
+struct gosysv_shm_listed {
+	int denied; /* segments left out, for they could not be read */
+	int stat;   /* whether an error is SHM_STAT_ANY's and not SHM_INFO's */
+};
+
 /* ftok(3). The key goes out by pointer: every value, -1 too, is a key. */
 GOSYSV_SHM_HIDDEN int gosysv_shm_ftok(const char *pathname, int proj_id,
 				      key_t *key);
@@ -91,13 +97,12 @@ GOSYSV_SHM_HIDDEN int gosysv_shm_limits(struct shminfo *info);
 GOSYSV_SHM_HIDDEN int gosysv_shm_usage(struct shm_info *info);
 
 /*
- * SHM_INFO, then SHM_STAT_ANY for every index up to the highest in use.
- * Returns the number of segments found, of which the first cap are in
- * segs; *denied counts those besides that could not be read, because the
- * kernel has no SHM_STAT_ANY and SHM_STAT wants read permission.
+ * SHM_INFO, then SHM_STAT_ANY for every index up to the highest in use, or
+ * SHM_STAT on kernels that have no other. Returns the number of segments
+ * found, of which the first cap are in segs.
  */
 GOSYSV_SHM_HIDDEN int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap,
-				      int *denied);
+				      struct gosysv_shm_listed *listed);
 
 /* SHMLBA, a function call in glibc */
 GOSYSV_SHM_HIDDEN size_t gosysv_shm_shmlba(void);

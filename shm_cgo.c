@@ -76,26 +76,46 @@ int gosysv_shm_usage(struct shm_info *info)
 	return gosysv_shm_ctl(0, SHM_INFO, (struct shmid_ds *)info);
 }
 
-int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap, int *denied)
+/*
+ * SHM_STAT_ANY answers EINVAL to an empty slot, and a kernel before 4.17 does
+ * to any: until *any says that it has worked, SHM_STAT must tell the two
+ * apart. EACCES is left where the segment is there and cannot be read.
+ */
+static int stat_any(int index, struct shmid_ds *ds, int *any)
+{
+	int id = gosysv_shm_ctl(index, SHM_STAT_ANY, ds);
+
+	if (id == -EINVAL && !*any) {
+		id = gosysv_shm_ctl(index, SHM_STAT, ds);
+		if (id != -EACCES)
+			return id;
+		id = gosysv_shm_ctl(index, SHM_STAT_ANY, ds);
+		if (id == -EINVAL)
+			return -EACCES;
+	}
+	*any |= id >= 0;
+	return id;
+}
+
+int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap,
+		    struct gosysv_shm_listed *listed)
 {
 	struct gosysv_shm_segment past_cap;
 	struct shm_info info;
 	int highest = gosysv_shm_usage(&info);
-	int n = 0;
+	int n = 0, any = 0;
 
 	if (highest < 0)
 		return highest;
+	listed->stat = 1;
 	for (int index = 0; index <= highest; index++) {
 		struct gosysv_shm_segment *s = n < cap ? &segs[n] : &past_cap;
 
-		s->id = gosysv_shm_ctl(index, SHM_STAT_ANY, &s->ds);
-		/* An empty slot, or a kernel before 4.17? */
-		if (s->id == -EINVAL)
-			s->id = gosysv_shm_ctl(index, SHM_STAT, &s->ds);
+		s->id = stat_any(index, &s->ds, &any);
 		if (s->id >= 0)
 			n++;
 		else if (s->id == -EACCES)
-			++*denied;
+			listed->denied++;
 		else if (s->id != -EINVAL && s->id != -EIDRM)
 			return s->id;
 	}

@@ -5,8 +5,6 @@ package shm_test
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -147,23 +145,6 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestFtok(t *testing.T) {
-	c := startC(t)
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, proj := range []int{1, 'S', 0x7f, 0x80, 0xff, 0, 256, -1, 1 << 20} {
-		key, err := shm.Ftok(file, proj)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := shm.Key(c.number("ftok %d %s", proj, file)); key != want {
-			t.Errorf("ftok(%d) is %v in Go and %v in C", proj, key, want)
-		}
-	}
-}
-
 // The number of allocations of each call.
 func TestAllocations(t *testing.T) {
 	if builtWith("-race", "-asan", "-msan") {
@@ -180,6 +161,7 @@ func TestAllocations(t *testing.T) {
 		run  func() error
 	}{
 		"Get":           {0, func() error { _, err := shm.Get(testKey, 1, 0o600); return err }},
+		"GetOrCreate":   {0, func() error { _, _, err := shm.GetOrCreate(testKey, 1, 0o600); return err }},
 		"Stat":          {0, func() error { _, err := id.Stat(); return err }},
 		"Set":           {0, func() error { return id.Set(&ds) }},
 		"LockPages":     {0, func() error { return errors.Join(id.LockPages(), id.UnlockPages()) }},

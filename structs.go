@@ -9,7 +9,9 @@ import "time"
 // ports; shm.go compares them all with the libc at compile time.
 
 // LimitsInfo is C's struct shminfo: the limits of this IPC namespace, from
-// [Limits]. They are sysctls of the same names under kernel.
+// [Limits]. They are sysctls of the same names under kernel. Pages are those of
+// os.Getpagesize. A 64-bit kernel shows 32-bit programs a Shmmax of at most
+// 2 GiB - 1, and the low 32 bits of Shmall.
 type LimitsInfo struct {
 	Shmmax uint // largest size of a segment, in bytes
 	Shmmin uint // smallest size of a segment, in bytes: 1
@@ -20,7 +22,8 @@ type LimitsInfo struct {
 }
 
 // UsageInfo is C's struct shm_info: what is in use in this IPC namespace, from
-// [Usage].
+// [Usage]. Pages are those of os.Getpagesize, but of huge pages Linux counts
+// too many into ShmRss: each of 2 MiB for 262,144.
 type UsageInfo struct {
 	UsedIDs       int32 // segments
 	ShmTot        uint  // their memory in pages, touched or not

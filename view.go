@@ -24,7 +24,7 @@ import (
 // func), which would mean nothing to another process, or a type of package
 // sync, which parks its waiters in one process; [ErrDetached].
 func View[T any](a *Attachment, off int) (*T, error) {
-	p, err := a.at(reflect.TypeFor[T](), off, 1)
+	p, err := a.locate(reflect.TypeFor[T](), off, 1)
 	return (*T)(p), err
 }
 
@@ -32,17 +32,17 @@ func View[T any](a *Attachment, off int) (*T, error) {
 // a C program's array there. It is [View] otherwise; a negative n is
 // [ErrBounds].
 func Slice[T any](a *Attachment, off, n int) ([]T, error) {
-	p, err := a.at(reflect.TypeFor[T](), off, n)
+	p, err := a.locate(reflect.TypeFor[T](), off, n)
 	if err != nil {
 		return nil, err
 	}
 	return unsafe.Slice((*T)(p), n), nil
 }
 
-// at returns the address of n values of type t, off bytes into the segment.
+// locate returns the address of n values of type t, off bytes into the segment.
 // Go's own checks know nothing of memory that is not Go's; these are all
 // there are.
-func (a *Attachment) at(t reflect.Type, off, n int) (unsafe.Pointer, error) {
+func (a *Attachment) locate(t reflect.Type, off, n int) (unsafe.Pointer, error) {
 	base := a.Pointer()
 	if base == nil {
 		return nil, ErrDetached
