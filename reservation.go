@@ -129,7 +129,7 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 	if errno != 0 {
 		return nil, atError(id, addr, flags, errno, "")
 	}
-	defer shmdt(pin)
+	defer func() { _ = shmdt(pin) }() // cannot fail: nobody else knows of it
 	if why := r.unfit(addr, uintptr(size)); why != "" {
 		return refuse(why)
 	}

@@ -256,10 +256,12 @@ func sameValues(l, r *Type) bool {
 	}
 	a, b := baseKind(l), baseKind(r)
 	switch {
-	case a == Struct || b == Struct:
-		return a == b && Compare(l, r) == nil
-	case a == Union || b == Union:
-		return a == b && sameUnion(l, r)
+	case a == Union && b == Union:
+		return sameUnion(l, r)
+	case a == Struct && b == Struct, a == Struct && b == Union, a == Union && b == Struct:
+		return Compare(l, r) == nil
+	case a == Struct || b == Struct || a == Union || b == Union:
+		return false
 	case a == Char && l.Size == 1:
 		return b == Char || b == Int || b == Uint
 	case b == Char && r.Size == 1:
@@ -289,20 +291,24 @@ func placed(m member) bool {
 }
 
 // goAlign is the alignment that Go may want of a type: as on 64-bit ports, the
-// larger of the two.
+// larger of the two. That of a struct or union is of those of its members that
+// Go can place.
 func goAlign(t *Type) int64 {
 	t = base(t)
 	switch t.Kind {
-	case Struct:
+	case Struct, Union:
 		align := int64(1)
 		for i := range t.Fields {
 			f := &t.Fields[i]
-			if inner := (member{typ: f.Type, offset: f.Offset, whole: t}); f.BitSize == 0 && placed(inner) {
-				align = max(align, goAlign(f.Type))
+			if f.BitSize != 0 || f.Size == 0 {
+				continue
+			}
+			if inner := goAlign(f.Type); f.Offset%inner == 0 && t.Size%inner == 0 {
+				align = max(align, inner)
 			}
 		}
 		return align
-	case Union, Opaque:
+	case Opaque:
 		return 1
 	case Complex:
 		return min(max(t.Size/2, 1), 8)

@@ -228,7 +228,7 @@ func (r *reader) arrayType(e *dwarf.Entry) (*Type, error) {
 	var counts []int64
 	for _, c := range ranges {
 		if c.Tag == dwarf.TagSubrangeType || c.Tag == dwarf.TagEnumerationType {
-			n, err := arrayCount(c)
+			n, err := r.arrayCount(c)
 			if err != nil {
 				return nil, err
 			}
@@ -256,14 +256,14 @@ func (r *reader) arrayType(e *dwarf.Entry) (*Type, error) {
 }
 
 // arrayCount is the number of elements of a dimension; 0 if it is open.
-func arrayCount(e *dwarf.Entry) (int64, error) {
+func (r *reader) arrayCount(e *dwarf.Entry) (int64, error) {
 	for _, attr := range []dwarf.Attr{dwarf.AttrCount, dwarf.AttrUpperBound} {
 		switch v := e.Val(attr).(type) {
 		case nil:
 			continue
 		case int64:
 			if attr == dwarf.AttrUpperBound {
-				if v >= 1<<32-1 && v == int64(uint32(0xffffffff)) {
+				if v == 1<<32-1 && r.unit.addressSize == 4 {
 					v = -1 // x[0], from compilers that write the bound in 4 bytes
 				}
 				v++
@@ -501,7 +501,7 @@ func (r *reader) decl(offset dwarf.Offset, depth int) string {
 			return "?"
 		}
 		for _, c := range ranges {
-			if n, err := arrayCount(c); err == nil && c.Tag == dwarf.TagSubrangeType {
+			if n, err := r.arrayCount(c); err == nil && c.Tag == dwarf.TagSubrangeType {
 				dims += fmt.Sprintf("[%d]", n)
 			}
 		}

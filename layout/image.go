@@ -42,6 +42,7 @@ type Image struct {
 	byteOrder binary.ByteOrder
 	ptrSize   int
 	index     map[string][]definition // by the name as C writes it: "struct x", "x_t"
+	typeUnits bool                    // there are types that are not in the index
 }
 
 // definition is a place where a name is defined, or only declared.
@@ -50,6 +51,8 @@ type definition struct {
 	unit     *unit
 	declared bool
 }
+
+func (d definition) complete() bool { return !d.declared }
 
 // unit is a compilation unit.
 type unit struct {
@@ -62,10 +65,11 @@ type unit struct {
 // it looks for a separate debug file as distributions ship them, by the build
 // ID and by .gnu_debuglink. Nothing is kept open.
 //
-// Errors: those of the file; [ErrNoDWARF]; [ErrUnsupported] for type units
-// (-fdebug-types-section), split DWARF (-gsplit-dwarf), a dwz file with a
-// supplementary file, an LTO object that is not linked, LLVM bitcode;
-// [ErrCorrupt].
+// Errors: those of the file; [ErrNoDWARF]; [ErrUnsupported] for split DWARF
+// (-gsplit-dwarf), a dwz file with a supplementary file, an LTO object that is
+// not linked, LLVM bitcode; [ErrCorrupt]. Type units (-fdebug-types-section)
+// are not read either: it is [Image.Type] that says so, of a type it does not
+// find elsewhere.
 func Open(path string) (*Image, error) {
 	im, err := open(path)
 	if err != nil {
@@ -93,9 +97,11 @@ func open(path string) (*Image, error) {
 	}
 	data, err := file.DWARF()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, unreadable(file, err)
 	}
+	mendStrings(data, file)
 	im := &Image{path: path, dwarf: data, byteOrder: binary.LittleEndian, ptrSize: 8}
+	im.typeUnits = typeSections(file)
 	if file.Data == elf.ELFDATA2MSB {
 		im.byteOrder = binary.BigEndian
 	}
@@ -103,15 +109,61 @@ func open(path string) (*Image, error) {
 		im.ptrSize = 4
 	}
 	if err := im.buildIndex(); err != nil {
-		return nil, err
-	}
-	if len(im.index) == 0 && (file.Section(".debug_types") != nil || hasTypeUnits(data)) {
-		return nil, errTypeUnits
+		return nil, unreadable(file, err)
 	}
 	return im, nil
 }
 
-var errTypeUnits = fmt.Errorf("%w: type units: compile without -fdebug-types-section", ErrUnsupported)
+var errTypeUnits = fmt.Errorf("%w: types in type units: compile without -fdebug-types-section", ErrUnsupported)
+
+// typeSections tells whether a file has sections of type units: those of DWARF
+// 4, or in an object file those of DWARF 5, of which package dwarf reads one.
+func typeSections(file *elf.File) bool {
+	infos := 0
+	for _, s := range file.Sections {
+		switch s.Name {
+		case ".debug_types", ".zdebug_types":
+			return true
+		case ".debug_info", ".zdebug_info":
+			infos++
+		}
+	}
+	return infos > 1
+}
+
+// unreadable tells what package dwarf cannot read from what is wrong.
+func unreadable(file *elf.File, err error) error {
+	switch {
+	case errors.Is(err, ErrUnsupported):
+		return err
+	case file.Type == elf.ET_REL && (strings.HasPrefix(err.Error(), "applyRelocations") || file.Section(stringOffsets) != nil):
+		return fmt.Errorf("%w: object files like this one: link it: %w", ErrUnsupported, err)
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+const stringOffsets = ".debug_str_offsets"
+
+// mendStrings helps where package dwarf takes the header of the section of
+// string offsets for offsets, once, before it knows where a unit's begin: that
+// only goes well if they are small (seen in Go 1.26 with
+// the big-endian and the 64-bit DWARF 5 of clang). Nothing else reads it.
+func mendStrings(data *dwarf.Data, file *elf.File) {
+	s := file.Section(stringOffsets)
+	if s == nil || file.Type == elf.ET_REL { // relocations would be lost
+		return
+	}
+	b, err := s.Data()
+	if err != nil || len(b) < 16 {
+		return
+	}
+	header := b[:8]
+	if binary.BigEndian.Uint32(b) == 0xffffffff {
+		header = b[:16]
+	}
+	clear(header)
+	_ = data.AddSection(stringOffsets, b) // knows the name
+}
 
 // openELF opens an ELF file, and tells from others what they are.
 func openELF(path string) (*elf.File, error) {
@@ -221,18 +273,6 @@ func byDebugLink(file *elf.File, s *elf.Section, path string) (*elf.File, string
 	return nil, ""
 }
 
-// hasTypeUnits tells whether there are DWARF 5 type units.
-func hasTypeUnits(data *dwarf.Data) bool {
-	r := data.Reader()
-	for e, err := r.Next(); e != nil && err == nil; e, err = r.Next() {
-		if e.Tag == dwarf.TagTypeUnit {
-			return true
-		}
-		r.SkipChildren()
-	}
-	return false
-}
-
 const attrGNUDwoName dwarf.Attr = 0x2130 // DW_AT_GNU_dwo_name, before DWARF 5
 
 // buildIndex lists the types that have a name: those at the top level of the
@@ -244,7 +284,7 @@ func (im *Image) buildIndex() error {
 	for {
 		e, err := r.Next()
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return err
 		}
 		if e == nil {
 			return nil
@@ -263,6 +303,7 @@ func (im *Image) buildIndex() error {
 			}
 			continue // with its children
 		case dwarf.TagTypeUnit:
+			im.typeUnits = true
 			r.SkipChildren()
 			continue
 		case dwarf.TagNamespace:
@@ -300,8 +341,7 @@ func (im *Image) PtrSize() int { return im.ptrSize }
 func (im *Image) Types() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, name := range slices.Sorted(maps.Keys(im.index)) {
-			complete := slices.ContainsFunc(im.index[name], func(d definition) bool { return !d.declared })
-			if complete && !yield(name) {
+			if slices.ContainsFunc(im.index[name], definition.complete) && !yield(name) {
 				return
 			}
 		}
@@ -325,6 +365,9 @@ func (im *Image) Type(name string) (*Type, error) {
 
 func (im *Image) lookUp(name string) (*Type, error) {
 	definitions := im.index[name]
+	if im.typeUnits && !slices.ContainsFunc(definitions, definition.complete) {
+		return nil, errTypeUnits
+	}
 	if len(definitions) == 0 {
 		if near := im.nearest(name); len(near) > 0 {
 			return nil, fmt.Errorf("%w; there is %s", ErrNoType, strings.Join(near, ", "))

@@ -37,7 +37,7 @@
 
 /* sample is a comparison of two clocks. */
 struct sample {
-	struct timespec clock; /* what the reference clock said */
+	struct timespec clock;	  /* what the reference clock said */
 	struct timespec received; /* what the system's clock said then */
 	int leap;
 	int precision;
@@ -114,6 +114,7 @@ static struct shmTime *open_unit(int number)
 static int distrust(int id, int perm)
 {
 	struct shmid_ds ds;
+	unsigned others;
 	uid_t uids[2];
 
 	if (shmctl(id, IPC_STAT, &ds) == -1) {
@@ -125,12 +126,13 @@ static int distrust(int id, int perm)
 	uids[1] = ds.shm_perm.cuid;
 	for (int i = 0; i < 2; i++) {
 		if (uids[i] != 0 && uids[i] != geteuid()) {
-			warnx("segment %d is in the hands of uid %u: remove it with ipcrm -m %d",
-			      id, uids[i], id);
+			warnx("segment %d is in the hands of uid %u", id,
+			      uids[i]);
 			return -1;
 		}
 	}
-	if (ds.shm_perm.mode & 022 & ~perm) {
+	others = ds.shm_perm.mode & 022u;
+	if (others & ~(unsigned)perm) {
 		warnx("segment %d has mode %#o: others can write to it", id,
 		      (unsigned)ds.shm_perm.mode);
 		return -1;
@@ -193,13 +195,12 @@ static int read_sample(struct shmTime *t, struct sample *s)
 	copy = *t;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (copy.mode != 1) {
-		warnx("the writer is of mode %d, which does not tell torn samples",
-		      copy.mode);
+		warnx("mode %d does not tell torn samples", copy.mode);
 		return -1;
 	}
 	if (t->count != count)
 		return EAGAIN;
-	/* If the next one has come since, it is lost: not read, but not torn. */
+	/* If the next one has come since, it is lost, but not torn. */
 	t->valid = 0;
 	stamp(&s->clock, copy.clockTimeStampSec, copy.clockTimeStampUSec,
 	      copy.clockTimeStampNSec);
@@ -210,8 +211,7 @@ static int read_sample(struct shmTime *t, struct sample *s)
 	return 0;
 }
 
-/* stamp makes a time. Writers older than the nanoseconds do not fill them in.
- */
+/* stamp makes a time. Old writers do not fill the nanoseconds in. */
 static void stamp(struct timespec *ts, time_t sec, int usec, unsigned nsec)
 {
 	long long finer = nsec - usec * 1000LL;

@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64 || loong64 || mips64le || riscv64)
+
 // Ntpshm is both ends of an NTP reference clock over System V shared memory,
 // as gpsd (writing), ntpd and chrony (reading) have it:
 //
@@ -23,7 +25,8 @@
 // when both have ended; ipcrm -M 0x4e545032 removes it.
 package main
 
-//go:generate go run github.com/gosysv/shm/cmd/shm gen -header shmtime.h -o shmtime.go "struct shmTime"
+// On other ports, struct shmTime is another.
+//go:generate go run github.com/gosysv/shm/cmd/shm gen -header shmtime.h -o shmtime.go -tags "linux && (amd64 || arm64 || loong64 || mips64le || riscv64)" "struct shmTime"
 
 import (
 	"bufio"
@@ -112,7 +115,7 @@ func (u *unit) distrust(perm shm.GetFlag) error {
 	// A creator keeps its rights when it gives the segment to another owner.
 	for _, uid := range []uint32{ds.Perm.UID, ds.Perm.CUID} {
 		if uid != 0 && int(uid) != os.Geteuid() {
-			return fmt.Errorf("segment %d is in the hands of uid %d: remove it with ipcrm -m %d", u.mem.ID(), uid, u.mem.ID())
+			return fmt.Errorf("segment %d is in the hands of uid %d", u.mem.ID(), uid)
 		}
 	}
 	if writable := ds.Perm.Mode & 0o022; writable&^shm.Mode(perm) != 0 {
@@ -167,7 +170,7 @@ func (u *unit) read() (sample, error) {
 		return sample{}, errNone
 	}
 	if mode := atomic.LoadInt32(&t.Mode); mode != 1 {
-		return sample{}, fmt.Errorf("the writer is of mode %d, which does not tell torn samples", mode)
+		return sample{}, fmt.Errorf("mode %d does not tell torn samples", mode)
 	}
 	s := sample{
 		clock: stamp(atomic.LoadInt64(&t.ClockTimeStampSec), atomic.LoadInt32(&t.ClockTimeStampUSec),
@@ -180,12 +183,12 @@ func (u *unit) read() (sample, error) {
 	if atomic.LoadInt32(&t.Count) != count {
 		return sample{}, errTorn
 	}
-	// If the next one has come since, it is lost: not read, but not torn.
+	// If the next one has come since, it is lost, but not torn.
 	atomic.StoreInt32(&t.Valid, 0)
 	return s, nil
 }
 
-// stamp makes a time. Writers older than the nanoseconds do not fill them in.
+// stamp makes a time. Old writers do not fill the nanoseconds in.
 func stamp(sec int64, usec int32, nsec uint32) time.Time {
 	if finer := int64(nsec) - int64(usec)*1000; finer >= 0 && finer < 1000 {
 		return time.Unix(sec, int64(nsec))

@@ -19,7 +19,7 @@ struct shmTime {
 	int clockTimeStampUSec;
 	time_t receiveTimeStampSec; /* ... when the system's was this */
 	int receiveTimeStampUSec;
-	int leap; /* 1: the day's last minute has 61 seconds, 2: 59 */
+	int leap;      /* 1: the day's last minute has 61 seconds, 2: 59 */
 	int precision; /* of the clock: 2 to the power of it, in seconds */
 	int nsamples;
 	volatile int valid; /* there is a sample that nobody has taken */
