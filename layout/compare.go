@@ -23,11 +23,8 @@ func (e *MismatchError) Error() string {
 
 // sides names the two programs.
 func (e *MismatchError) sides() (string, string) {
-	switch {
-	case e.C.golang == e.Go.golang:
+	if e.C.golang == e.Go.golang {
 		return "one", "the other"
-	case e.C.golang:
-		return "Go", "C"
 	}
 	return "C", "Go"
 }
@@ -47,6 +44,9 @@ func (e *MismatchError) sides() (string, string) {
 //   - A member that Go cannot place, as in a packed struct, is bytes.
 //   - A flexible array member is nothing.
 func Compare(c, g *Type) error {
+	if c.golang && !g.golang {
+		c, g = g, c
+	}
 	e := &MismatchError{C: c, Go: g}
 	if c.ByteOrder != g.ByteOrder {
 		e.Differences = append(e.Differences, fmt.Sprintf("byte order: %v and %v", c.ByteOrder, g.ByteOrder))
@@ -108,10 +108,10 @@ func (m *member) name() string {
 // leaves lists the members of a type that are not structs themselves, in the
 // order of their offsets.
 func leaves(m member, list []member) []member {
+	if m.size == 0 {
+		return list
+	}
 	if m.typ.Kind != Struct || m.bits != 0 {
-		if m.size == 0 {
-			return list
-		}
 		return append(list, m)
 	}
 	for i := range m.typ.Fields {
@@ -276,7 +276,8 @@ func sameValues(l, r *Type) bool {
 
 func sameUnion(l, r *Type) bool {
 	return slices.EqualFunc(l.Fields, r.Fields, func(a, b Field) bool {
-		return a.BitSize == b.BitSize && a.BitOffset == b.BitOffset && (a.BitSize != 0 || Compare(a.Type, b.Type) == nil)
+		return a.Offset == b.Offset && a.BitSize == b.BitSize && a.BitOffset == b.BitOffset &&
+			(a.BitSize == 0 && Compare(a.Type, b.Type) == nil || a.BitSize != 0 && baseKind(a.Type) == baseKind(b.Type))
 	})
 }
 
@@ -375,7 +376,7 @@ func pair(l, r *member, left, right string) []string {
 	case l.offset != r.offset:
 		return []string{fmt.Sprintf("%s: %s at %d, %s at %d", l.name(), left, l.offset, right, r.offset)}
 	case l.size != r.size:
-		return []string{fmt.Sprintf("%s: %s has %d bytes, %s %d", l.name(), left, l.size, right, r.size)}
+		return []string{fmt.Sprintf("%s: %s has %s, %s %d", l.name(), left, count(l.size, "byte"), right, r.size)}
 	case !sameValues(l.typ, r.typ) && !raw(*l):
 		return []string{fmt.Sprintf("%s: %s has %v (%v), %s %v (%v)", l.name(), left, l.typ, kinds(l.typ), right, r.typ, kinds(r.typ))}
 	}
@@ -384,9 +385,9 @@ func pair(l, r *member, left, right string) []string {
 
 func kinds(t *Type) string {
 	if k := baseKind(t); t.Kind == Array {
-		return fmt.Sprintf("%v of %d bytes, in an array", k, base(t).Size)
+		return fmt.Sprintf("%v of %s, in an array", k, count(base(t).Size, "byte"))
 	}
-	return fmt.Sprintf("%v of %d bytes", baseKind(t), t.Size)
+	return fmt.Sprintf("%v of %s", baseKind(t), count(t.Size, "byte"))
 }
 
 // plain is a name as it is compared between C's habits and Go's.
