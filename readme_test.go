@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestReadme runs what README shows: the example, and the make targets (whether
-// they exist; CI runs them).
+// TestReadme runs what README shows: the example and the commands. Of the make
+// targets it sees that they exist; CI runs them.
 func TestReadme(t *testing.T) {
 	needPrivateNS(t)
 	readme, err := os.ReadFile("README.md")
@@ -30,6 +30,12 @@ func TestReadme(t *testing.T) {
 	out, err := exec.Command("go", "run", example).CombinedOutput()
 	if want := regexp.MustCompile(`^segment \d+ has "Hello from Go!"\n$`); err != nil || !want.Match(out) {
 		t.Errorf("the example prints %q, %v", out, err)
+	}
+
+	for _, m := range regexp.MustCompile("(?m)^    (go run .*)$").FindAllStringSubmatch(string(readme), -1) {
+		if out, err := exec.Command("sh", "-c", m[1]).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", m[1], err, out)
+		}
 	}
 
 	makefile, err := os.ReadFile("Makefile")
