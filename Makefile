@@ -97,6 +97,16 @@ cover: ## show the root package's statement coverage; it fails below the bar
 soak: ## run the long test
 	SHM_SOAK=1 go test $(TESTFLAGS) -count=1 -run Soak -v -timeout 60m .
 
+.PHONY: authority
+authority: ## compare every struct of the system's headers with pahole and with generated Go
+	LAYOUT_AUTHORITY=1 go test $(TESTFLAGS) -count=1 -run TestAuthority -v ./layout
+
+.PHONY: fuzz
+fuzz: ## fuzz package layout, each target for five minutes
+	set -e; for target in FuzzOpen FuzzCompare FuzzGenerate; do \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 5m -fuzzminimizetime 20x -parallel 1 ./layout; \
+	done
+
 # What the code looks like.
 
 .PHONY: lint

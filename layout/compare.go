@@ -328,24 +328,17 @@ func (m *match) differences(c *Type, left, right string) (lines []string) {
 	names, otherNames := byName(lefts), byName(m.right)
 	for i := range lefts {
 		l := &lefts[i]
+		missing := slices.ContainsFunc(m.missing, func(o member) bool { return o.path == l.path && o.offset == l.offset && o.bit == l.bit })
 		if j, ok := otherNames[plain(l.path)]; ok && names[plain(l.path)] == i {
-			lines = append(lines, pair(l, &m.right[j], left, right)...)
-			delete(otherNames, plain(l.path))
+			lines = append(lines, pair(l, &m.right[j], missing || !m.used[j], left, right)...)
 			m.used[j] = true
-			continue
-		}
-		if slices.ContainsFunc(m.missing, func(o member) bool { return o.path == l.path && o.offset == l.offset }) {
+		} else if missing {
 			lines = append(lines, fmt.Sprintf("%s: %s %s (%v), %s has no such member there", l.name(), left, l.describe(), l.typ, right))
 		}
 	}
 	for j, used := range m.used {
 		if r := &m.right[j]; !used {
 			lines = append(lines, fmt.Sprintf("%s: %s %s (%v), %s has no such member there", r.name(), right, r.describe(), r.typ, left))
-		}
-	}
-	if len(lines) == 0 { // namesakes that are alike, and yet not the same memory
-		for i := range m.missing {
-			lines = append(lines, fmt.Sprintf("%s: %s %s is not the same in %s", m.missing[i].name(), left, m.missing[i].describe(), right))
 		}
 	}
 	return lines
@@ -368,8 +361,9 @@ func byName(list []member) map[string]int {
 	return names
 }
 
-// pair says in what two members differ, if they do.
-func pair(l, r *member, left, right string) []string {
+// pair says in what two members of one name differ, if they do. They may have
+// moved and yet have each a match in another; without one they do differ.
+func pair(l, r *member, unmatched bool, left, right string) []string {
 	switch {
 	case l.describe() != r.describe() && (l.bits == 0) == (r.bits == 0):
 		return []string{fmt.Sprintf("%s: %s %s, %s %s", l.name(), left, l.describe(), right, r.describe())}
@@ -377,7 +371,7 @@ func pair(l, r *member, left, right string) []string {
 		return []string{fmt.Sprintf("%s: %s at %d, %s at %d", l.name(), left, l.offset, right, r.offset)}
 	case l.size != r.size:
 		return []string{fmt.Sprintf("%s: %s has %s, %s %d", l.name(), left, count(l.size, "byte"), right, r.size)}
-	case !sameValues(l.typ, r.typ) && !raw(*l):
+	case unmatched:
 		return []string{fmt.Sprintf("%s: %s has %v (%v), %s %v (%v)", l.name(), left, l.typ, kinds(l.typ), right, r.typ, kinds(r.typ))}
 	}
 	return nil

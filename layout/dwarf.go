@@ -6,27 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
+	"strings"
 )
 
-// maxSize bounds sizes, so that sums and products of them do not overflow, and
-// maxDepth the nesting of types, so that hostile ones end.
+// Bounds for hostile files: of sizes, so that sums and products of them do not
+// overflow; of the nesting of types; and of the members of a type with those
+// of its members, for each level of nesting may double them.
 const (
-	maxSize  = 1 << 48
-	maxDepth = 200
+	maxSize    = 1 << 48
+	maxDepth   = 200
+	maxMembers = 1 << 20
 )
 
 // reader makes Types of DWARF entries. Entries are read directly, for the
 // standard library's types know neither _Atomic nor what is a declaration.
 type reader struct {
-	im    *Image
-	r     *dwarf.Reader
-	types map[dwarf.Offset]*Type // nil while one is being made
-	unit  *unit
-	depth int
+	im      *Image
+	r       *dwarf.Reader
+	types   map[dwarf.Offset]*Type // nil while one is being made
+	members map[*Type]int          // how many a type has, with those of its members
+	unit    *unit
+	depth   int
 }
 
 func (im *Image) reader() *reader {
-	return &reader{im: im, r: im.dwarf.Reader(), types: map[dwarf.Offset]*Type{}}
+	return &reader{im: im, r: im.dwarf.Reader(), types: map[dwarf.Offset]*Type{}, members: map[*Type]int{}}
 }
 
 // Attributes that package dwarf has no name for.
@@ -126,6 +131,7 @@ func (r *reader) make(offset dwarf.Offset) (*Type, error) {
 		}
 		named := *t // typedef struct { … } name: it has no other
 		named.Name = name
+		r.members[&named] = r.members[t]
 		return &named, nil
 	case dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, dwarf.TagPackedType:
 		return r.target(e)
@@ -239,11 +245,11 @@ func (r *reader) arrayType(e *dwarf.Entry) (*Type, error) {
 		counts = []int64{0}
 	}
 	t := elem
-	for i := len(counts) - 1; i >= 0; i-- { // the last dimension is the innermost
-		if counts[i] > 0 && t.Size > maxSize/counts[i] {
-			return nil, corrupt("an array of %d times %d bytes", counts[i], t.Size)
+	for _, n := range slices.Backward(counts) { // the last dimension is the innermost
+		if n > 0 && t.Size > maxSize/n {
+			return nil, corrupt("an array of %d times %d bytes", n, t.Size)
 		}
-		t = &Type{Kind: Array, Elem: t, Count: counts[i], Size: counts[i] * t.Size, ByteOrder: r.im.byteOrder}
+		t = &Type{Kind: Array, Elem: t, Count: n, Size: n * t.Size, ByteOrder: r.im.byteOrder}
 	}
 	if vector, _ := e.Val(attrGNUVector).(bool); vector {
 		size := t.Size
@@ -361,6 +367,9 @@ func (r *reader) structType(e *dwarf.Entry, kind Kind, name string) (*Type, erro
 			return nil, inMember(t, f.Name, err)
 		}
 		t.Fields = append(t.Fields, f)
+		if r.members[t] += 1 + r.members[base(f.Type)]; r.members[t] > maxMembers {
+			return nil, corrupt("%v has more than %d members", t, maxMembers)
+		}
 	}
 	return t, nil
 }
@@ -495,17 +504,17 @@ func (r *reader) decl(offset dwarf.Offset, depth int) string {
 	case dwarf.TagSubroutineType:
 		return inner() + " (function)"
 	case dwarf.TagArrayType:
-		dims := ""
+		var dims strings.Builder
 		ranges, err := r.children(e)
 		if err != nil {
 			return "?"
 		}
 		for _, c := range ranges {
 			if n, err := r.arrayCount(c); err == nil && c.Tag == dwarf.TagSubrangeType {
-				dims += fmt.Sprintf("[%d]", n)
+				fmt.Fprintf(&dims, "[%d]", n)
 			}
 		}
-		return inner() + dims
+		return inner() + dims.String()
 	}
 	return name
 }

@@ -168,6 +168,9 @@ func anonymousMember(f *Field) bool {
 func (g *generator) enum(d *decl) error {
 	t := d.typ
 	underlying, err := g.scalar(enumInteger(t))
+	if err == nil && enumInteger(t).Size != t.Size {
+		err = unsupported("a %v of %d bytes", t.Kind, t.Size)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.cName, err)
 	}

@@ -44,8 +44,9 @@ type part struct {
 type area struct {
 	offset, end int64
 	name        string
-	bits        bool // of bit-fields only
-	members     []string
+	bits        bool     // of bit-fields only
+	first       *Field   // for errors
+	members     []string // those with methods
 }
 
 // aggregate writes a struct or a union.
@@ -53,7 +54,7 @@ func (g *generator) aggregate(d *decl) error {
 	a := &aggregate{g: g, decl: d, align: goAlign(d.typ)}
 	var whole *area
 	if d.typ.Kind == Union && d.typ.Size > 0 {
-		whole = a.newArea("raw", 0, d.typ.Size)
+		whole = a.newArea("raw", 0, &Field{Size: d.typ.Size})
 	}
 	if err := a.gather(d.typ, 0, whole); err != nil {
 		return err
@@ -75,8 +76,8 @@ func (g *generator) aggregate(d *decl) error {
 	return nil
 }
 
-func (a *aggregate) newArea(name string, offset, size int64) *area {
-	in := &area{offset: offset, end: offset + size, name: fmt.Sprintf("%s%d", name, offset), bits: name == "bits"}
+func (a *aggregate) newArea(name string, offset int64, first *Field) *area {
+	in := &area{offset: offset, end: offset + first.Size, name: fmt.Sprintf("%s%d", name, offset), bits: name == "bits", first: first}
 	a.areas = append(a.areas, in)
 	return in
 }
@@ -99,12 +100,12 @@ func (a *aggregate) gather(t *Type, offset int64, in *area) error {
 		case f.BitSize != 0:
 			p.form = asBits
 			if in == nil {
-				p.area = a.bitsArea(p.offset, f.Size)
+				p.area = a.bitsArea(p.offset, f)
 			}
 		case anonymousMember(f):
 			inner := in
 			if in == nil && f.Size > 0 && (f.Type.Kind == Union || !ok) {
-				inner = a.newArea("raw", p.offset, f.Size)
+				inner = a.newArea("raw", p.offset, f)
 			}
 			if err := a.gather(f.Type, p.offset, inner); err != nil {
 				return err
@@ -118,7 +119,7 @@ func (a *aggregate) gather(t *Type, offset int64, in *area) error {
 			p.form = asCopy
 		case !ok:
 			p.form = asCopy
-			p.area = a.newArea("raw", p.offset, f.Size)
+			p.area = a.newArea("raw", p.offset, f)
 		}
 		a.parts = append(a.parts, p)
 	}
@@ -127,14 +128,14 @@ func (a *aggregate) gather(t *Type, offset int64, in *area) error {
 
 // bitsArea is the area for a bit-field: that of the one before, if it begins
 // there or next to it.
-func (a *aggregate) bitsArea(offset, size int64) *area {
+func (a *aggregate) bitsArea(offset int64, f *Field) *area {
 	if n := len(a.areas); n > 0 {
 		if last := a.areas[n-1]; last.bits && last.offset <= offset && offset <= last.end {
-			last.end = max(last.end, offset+size)
+			last.end = max(last.end, offset+f.Size)
 			return last
 		}
 	}
-	return a.newArea("bits", offset, size)
+	return a.newArea("bits", offset, f)
 }
 
 // name gives the members their names: the fields first.
@@ -203,7 +204,7 @@ func (a *aggregate) fields() ([]goField, error) {
 	}
 	for _, in := range a.areas {
 		list = append(list, goField{
-			in.offset, in.end - in.offset, in.name, fmt.Sprintf("[%d]byte", in.end-in.offset), listed(in.members), nil,
+			in.offset, in.end - in.offset, in.name, fmt.Sprintf("[%d]byte", in.end-in.offset), listed(in.members), in.first,
 		})
 	}
 	slices.SortStableFunc(list, func(f, g goField) int {
@@ -218,11 +219,7 @@ func (a *aggregate) fields() ([]goField, error) {
 	}
 	for _, f := range list {
 		if f.offset < next && f.size > 0 {
-			name := f.name
-			if f.member != nil {
-				name = f.member.Name
-			}
-			return nil, inMember(a.decl.typ, name, unsupported("it lies over the member before it"))
+			return nil, inMember(a.decl.typ, f.member.Name, unsupported("it lies over the member before it"))
 		}
 		if f.size > 0 || f.offset > next {
 			pad(f.offset)
@@ -236,6 +233,9 @@ func (a *aggregate) fields() ([]goField, error) {
 
 // listed names the members that an area has methods for.
 func listed(members []string) string {
+	if len(members) == 0 {
+		return "unnamed bits"
+	}
 	if len(members) > 6 {
 		members = append(slices.Clone(members[:5]), "…")
 	}
@@ -276,11 +276,11 @@ func (a *aggregate) writeType(fields []goField) {
 	g.printf("\n")
 	fmt.Fprintf(&g.asserts, "\n_ [%d]struct{} = [unsafe.Sizeof(%s{})]struct{}{}\n", t.Size, name)
 	for _, f := range fields {
-		switch {
-		case f.name == "":
+		switch f.name {
+		case "":
 			g.printf("// %d: %s\n", f.offset, f.comment)
 			continue
-		case f.name == "_":
+		case "_":
 			g.printf("_ %s // %d: %s\n", f.typ, f.offset, f.comment)
 			continue
 		}
@@ -346,7 +346,8 @@ func (a *aggregate) writeCopies(p *part, receiver string) {
 	bytes := fmt.Sprintf("*(*[%d]byte)", f.Size)
 	there := "s." + p.area.name
 	get, set := there, there
-	if from := p.offset - p.area.offset; from != 0 || f.Size != p.area.end-p.area.offset {
+	if f.Size != p.area.end-p.area.offset {
+		from := p.offset - p.area.offset
 		there = fmt.Sprintf("(s.%s[%d:%d])", p.area.name, from, from+f.Size)
 		get, set = bytes+there, bytes+there
 	}

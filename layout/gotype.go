@@ -8,8 +8,8 @@ import (
 	"structs"
 )
 
-// ErrType: a Go type whose values mean nothing to another process, because
-// they hold Go pointers or are of package sync.
+// ErrType tells of a Go type whose values mean nothing to another process,
+// because they hold Go pointers or are of package sync.
 var ErrType = errors.New("layout: type cannot be shared")
 
 // Of returns the layout of a Go type, as this program's compiler has made it.

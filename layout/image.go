@@ -275,19 +275,28 @@ func byDebugLink(file *elf.File, s *elf.Section, path string) (*elf.File, string
 
 const attrGNUDwoName dwarf.Attr = 0x2130 // DW_AT_GNU_dwo_name, before DWARF 5
 
+// maxEnds bounds how many lists of entries end in one place. Package dwarf finds
+// ends for ever where the last entry is cut short.
+const maxEnds = 1 << 16
+
 // buildIndex lists the types that have a name: those at the top level of the
 // compilation units. Types inside of functions are left out.
 func (im *Image) buildIndex() error {
 	im.index = map[string][]definition{}
 	r := im.dwarf.Reader()
-	var u *unit
-	for {
+	u := &unit{} // of entries that are in none
+	for ends := 0; ; {
 		e, err := r.Next()
 		if err != nil {
 			return err
 		}
 		if e == nil {
 			return nil
+		}
+		if e.Tag != 0 {
+			ends = 0
+		} else if ends++; ends > maxEnds {
+			return errors.New("entries without end")
 		}
 		switch e.Tag {
 		case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagSkeletonUnit:
@@ -336,8 +345,9 @@ func (im *Image) ByteOrder() binary.ByteOrder { return im.byteOrder }
 // PtrSize returns the size of a pointer in the program, in bytes.
 func (im *Image) PtrSize() int { return im.ptrSize }
 
-// Types returns the names of all types that [Image.Type] finds, sorted:
-// "struct shmTime", "union u", "enum e", "point_t".
+// Types returns the names of all types that are defined, sorted: "struct
+// shmTime", "union u", "enum e", "point_t". Of some of them [Image.Type] has no
+// layout: a typedef of a function, of void, of a type that is only declared.
 func (im *Image) Types() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, name := range slices.Sorted(maps.Keys(im.index)) {

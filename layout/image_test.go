@@ -581,3 +581,43 @@ func TestArrayLengths(t *testing.T) {
 		})
 	}
 }
+
+// TestCorrupt opens object files with every byte of some sections changed, and
+// cut short everywhere. It may succeed, but not panic.
+func TestCorrupt(t *testing.T) {
+	object := build(t, write(t, "struct s { struct s *p; char c[3]; unsigned b : 3; } s;"), "gcc -c -O0")
+	sound, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := elf.Open(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	try := func(content []byte) {
+		if err := os.WriteFile(object, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		im, err := Open(object)
+		if err != nil {
+			return
+		}
+		for name := range im.Types() {
+			_, _ = im.Type(name)
+		}
+	}
+	for _, name := range []string{".debug_abbrev", ".debug_info"} {
+		s := file.Section(name)
+		for at := s.Offset; at < s.Offset+s.FileSize; at++ {
+			for _, b := range []byte{0, 0x13, 0x7f, 0xff} { // 0x13 is the tag of a struct
+				spoilt := bytes.Clone(sound)
+				spoilt[at] = b
+				try(spoilt)
+			}
+		}
+	}
+	for n := 0; n < len(sound); n += 7 {
+		try(sound[:n])
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gosysv/shm/layout"
 )
@@ -14,11 +15,11 @@ func check(args []string, stdout, stderr io.Writer) error {
 	if err := f.parse(args, 2); err != nil {
 		return err
 	}
-	one, err := f.sources[0].types(f.Args())
+	one, err := read(f.sources[0], f.Args())
 	if err != nil {
 		return err
 	}
-	other, err := f.sources[1].types(f.Args())
+	other, err := read(f.sources[1], f.Args())
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func check(args []string, stdout, stderr io.Writer) error {
 		var mismatch *layout.MismatchError
 		switch {
 		case errors.As(err, &mismatch):
-			fmt.Fprintf(stdout, "%s: %v, the one, and %v, the other, differ:\n", name, f.sources[0], f.sources[1])
+			fmt.Fprintf(stdout, "%s: %v, the one, and %v, the other, differ:\n", name, describe(f.sources[0]), describe(f.sources[1]))
 			for _, line := range mismatch.Differences {
 				fmt.Fprintf(stdout, "\t%s\n", line)
 			}
@@ -40,4 +41,8 @@ func check(args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	return result
+}
+
+func describe(from layout.Source) string {
+	return strings.Join(append([]string{from.Program + from.Header}, from.CFlags...), " ")
 }

@@ -6,6 +6,7 @@ import (
 	"go/build/constraint"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,38 +16,76 @@ import (
 // gen writes Go types that are C types.
 func gen(args []string, stdout, stderr io.Writer) error {
 	f := newFlags("gen", "-header FILE.h [-pkg NAME] [-o FILE.go [-test]] TYPE...", stderr)
-	pkg := f.String("pkg", os.Getenv("GOPACKAGE"), "the Go package's `name`; go generate has told it")
+	pkg := f.String("pkg", os.Getenv("GOPACKAGE"), "the Go package's `name`; go generate tells it")
 	out := f.String("o", "-", "write to this `file`, - for standard output")
 	tags := f.String("tags", "", "build it only where this `constraint` holds, as in //go:build")
-	test := f.Bool("test", false, "write a test beside it (FILE_test.go) that compares again")
+	test := f.Bool("test", false, "write a test beside it, FILE_test.go, that compares the types again")
 	if err := f.parse(args, 1); err != nil {
 		return err
 	}
-	name, isGo := strings.CutSuffix(*out, ".go")
+	base, isGo := strings.CutSuffix(*out, ".go")
 	switch {
 	case *pkg == "":
 		return f.wrong("no -pkg")
 	case *test && !isGo:
 		return f.wrong("-test needs -o FILE.go")
 	}
-	types, err := f.sources[0].types(f.Args())
+	types, err := read(f.sources[0], f.Args())
 	if err != nil {
 		return err
 	}
-	var code bytes.Buffer
-	if err := layout.Generate(&code, *pkg, types...); err != nil {
-		return err
-	}
-	content, err := constrain(code.Bytes(), *tags)
+	code, err := generate(*tags, func(w io.Writer) error { return layout.Generate(w, *pkg, types...) })
 	if err != nil {
 		return err
 	}
 	if *out == "-" {
-		_, err := stdout.Write(content)
+		_, err := stdout.Write(code)
 		return err
 	}
-	_ = name
-	return writeFile(*out, content)
+	if !*test {
+		return writeFile(*out, code)
+	}
+	from, err := seenFrom(filepath.Dir(*out), f.sources[0])
+	if err != nil {
+		return err
+	}
+	testCode, err := generate(*tags, func(w io.Writer) error { return layout.GenerateTest(w, *pkg, from, types...) })
+	if err != nil {
+		return err
+	}
+	if err := writeFile(*out, code); err != nil {
+		return err
+	}
+	return writeFile(base+"_test.go", testCode)
+}
+
+// generate returns what is written to a Go file, with the tags added.
+func generate(tags string, write func(io.Writer) error) ([]byte, error) {
+	var code bytes.Buffer
+	if err := write(&code); err != nil {
+		return nil, err
+	}
+	return constrain(code.Bytes(), tags)
+}
+
+// seenFrom makes relative names relative to a directory: tests run in theirs.
+func seenFrom(dir string, from layout.Source) (layout.Source, error) {
+	for _, path := range []*string{&from.Program, &from.Header} {
+		if *path == "" || filepath.IsAbs(*path) || strings.HasPrefix(*path, "<") {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return from, err
+		}
+		if dir, err = filepath.Abs(dir); err != nil {
+			return from, err
+		}
+		if *path, err = filepath.Rel(dir, absolute); err != nil {
+			return from, err
+		}
+	}
+	return from, nil
 }
 
 // constrain adds a condition to the //go:build line of a generated file.

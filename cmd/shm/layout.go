@@ -62,7 +62,7 @@ func showLayout(args []string, stdout, stderr io.Writer) error {
 	if err := f.parse(args, 1); err != nil {
 		return err
 	}
-	types, err := f.sources[0].types(f.Args())
+	types, err := read(f.sources[0], f.Args())
 	if err != nil {
 		return err
 	}

@@ -86,17 +86,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// flags are the flags of a sub-command, among them the sources.
+// flags are the flags of a sub-command, among them where the types are.
 type flags struct {
 	*flag.FlagSet
-	sources []source
-}
-
-// source is where C types are read from.
-type source struct {
-	path   string
-	header bool
-	cflags []string
+	sources []layout.Source
 }
 
 func newFlags(name, synopsis string, stderr io.Writer) *flags {
@@ -107,11 +100,11 @@ func newFlags(name, synopsis string, stderr io.Writer) *flags {
 		f.PrintDefaults()
 	}
 	f.Func("elf", "read the types from a `program`, library or object file built with -g", func(path string) error {
-		f.sources = append(f.sources, source{path: path})
+		f.sources = append(f.sources, layout.Source{Program: path})
 		return nil
 	})
 	f.Func("header", "read them from a C `header`, compiled by go env CC; <name> is looked for as #include does", func(path string) error {
-		f.sources = append(f.sources, source{path: path, header: true})
+		f.sources = append(f.sources, layout.Source{Header: path})
 		return nil
 	})
 	f.Func("cflags", "compile the -header before this with these `flags`, split at spaces", f.addCflags)
@@ -119,11 +112,11 @@ func newFlags(name, synopsis string, stderr io.Writer) *flags {
 }
 
 func (f *flags) addCflags(value string) error {
-	if len(f.sources) == 0 || !f.sources[len(f.sources)-1].header {
+	if len(f.sources) == 0 || f.sources[len(f.sources)-1].Header == "" {
 		return errors.New("no -header before it")
 	}
 	last := &f.sources[len(f.sources)-1]
-	last.cflags = append(last.cflags, strings.Fields(value)...)
+	last.CFlags = append(last.CFlags, strings.Fields(value)...)
 	return nil
 }
 
@@ -150,20 +143,15 @@ func (f *flags) wrong(format string, args ...any) error {
 	return errUsage
 }
 
-func (s source) open() (*layout.Image, error) {
-	if s.header {
-		return layout.Compile(s.path, s.cflags...)
+// read reads types by their names.
+func read(from layout.Source, names []string) ([]*layout.Type, error) {
+	var im *layout.Image
+	var err error
+	if from.Header != "" {
+		im, err = layout.Compile(from.Header, from.CFlags...)
+	} else {
+		im, err = layout.Open(from.Program)
 	}
-	return layout.Open(s.path)
-}
-
-func (s source) String() string {
-	return strings.Join(append([]string{s.path}, s.cflags...), " ")
-}
-
-// types reads types of a source by their names.
-func (s source) types(names []string) ([]*layout.Type, error) {
-	im, err := s.open()
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,16 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// need64Bit skips the test where types have other sizes.
+func need64Bit(t *testing.T) {
+	t.Helper()
+	if strconv.IntSize != 64 {
+		t.Skip("its numbers are those of 64-bit ports")
+	}
+}
+
 func TestLayout(t *testing.T) {
+	need64Bit(t)
 	const want = `
 struct shapes, 128 bytes:
 offset  size  type                    member
@@ -299,6 +308,7 @@ func flatten(o *outline) map[string]int {
 }
 
 func TestCheck(t *testing.T) {
+	need64Bit(t)
 	elf, other := program(t), program(t, "-DOTHER")
 	same(t, succeed(t, "check", "-elf", elf, "-header", shapes, "struct shapes", "point_t"), `
 struct shapes: the same 128 bytes
@@ -343,6 +353,38 @@ func TestGen(t *testing.T) {
 	}
 }
 
+// TestGenTest: the test beside a file finds the header from where it is. That
+// such tests pass and fail as they should, layout's own tests show.
+func TestGenTest(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Mkdir("p", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ header, want string }{
+		{shapes, `layout.Compile("../testdata/shapes.h", "-DX", "-DY")`},
+		{filepath.Join(dir, shapes), `layout.Compile("` + filepath.Join(dir, shapes) + `", "-DX", "-DY")`},
+		{"<shapes.h>", `layout.Compile("<shapes.h>", "-DX", "-DY", "-I`},
+	} {
+		args := []string{"gen", "-header", c.header, "-cflags", "-DX -DY"}
+		if c.header[0] == '<' {
+			args = append(args, "-cflags", "-I"+filepath.Join(dir, "testdata"))
+		}
+		succeed(t, append(args, "-pkg", "p", "-tags", "linux", "-o", "p/shapes.go", "-test", "struct shapes", "point_t")...)
+		code, test := content(t, "p/shapes.go"), content(t, "p/shapes_test.go")
+		constraint := regexp.MustCompile(`(?m)^//go:build .* && linux$`)
+		if !constraint.MatchString(code) || !constraint.MatchString(test) {
+			t.Errorf("not both have the constraint:\n%s\n%s", code, test)
+		}
+		if !strings.Contains(test, "\npackage p\n") || !strings.Contains(test, c.want) {
+			t.Errorf("the test has no %s:\n%s", c.want, test)
+		}
+	}
+}
+
 // TestGenFile: a file is replaced as a whole or not at all.
 func TestGenFile(t *testing.T) {
 	t.Setenv("GOPACKAGE", "shapes")
@@ -355,18 +397,18 @@ func TestGenFile(t *testing.T) {
 	if status := run([]string{"gen", "-header", shapes, "-o", path, "struct shapes", "struct none"}, &stderr, &stderr); status != 1 {
 		t.Errorf("status %d, %s", status, &stderr)
 	}
-	same(t, read(t, path), "old")
+	same(t, content(t, path), "old")
 	if out := succeed(t, "gen", "-header", shapes, "-o", path, "struct shapes"); out != "" {
 		t.Errorf("standard output %q", out)
 	}
-	same(t, read(t, path), succeed(t, "gen", "-header", shapes, "struct shapes"))
+	same(t, content(t, path), succeed(t, "gen", "-header", shapes, "struct shapes"))
 
 	link := filepath.Join(dir, "link.go")
 	if err := os.Symlink("shapes.go", link); err != nil {
 		t.Fatal(err)
 	}
 	succeed(t, "gen", "-header", shapes, "-o", link, "point_t")
-	same(t, read(t, path), succeed(t, "gen", "-header", shapes, "point_t"))
+	same(t, content(t, path), succeed(t, "gen", "-header", shapes, "point_t"))
 
 	directory := filepath.Join(dir, "directory")
 	if err := os.Mkdir(directory, 0o700); err != nil {
@@ -384,7 +426,7 @@ func TestGenFile(t *testing.T) {
 	}
 }
 
-func read(t *testing.T, path string) string {
+func content(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -45,6 +45,10 @@ struct sample {
 
 #define LINE 128 /* is enough for a sample's line */
 
+#ifndef POLL
+#define POLL 1000 /* microseconds; a test has it shorter */
+#endif
+
 static void format(const struct sample *s, char line[LINE])
 {
 	snprintf(line, LINE, "%lld.%09ld %lld.%09ld %d %d",
@@ -241,7 +245,7 @@ static int send_samples(struct shmTime *t)
 
 /*
  * receive_samples prints as many samples as it shall. There is nothing that
- * would wake it: it looks every millisecond.
+ * would wake it: it looks again and again.
  */
 static int receive_samples(struct shmTime *t, long samples)
 {
@@ -259,7 +263,7 @@ static int receive_samples(struct shmTime *t, long samples)
 			samples--;
 			break;
 		case EAGAIN:
-			usleep(1000);
+			usleep(POLL);
 			break;
 		default:
 			return -1;

@@ -49,12 +49,12 @@ var sides = map[string]func(t *testing.T, args ...string) *exec.Cmd{
 	},
 }
 
-func build(t *testing.T) string {
+func build(t *testing.T, flags ...string) string {
 	t.Helper()
 	if _, err := os.ReadFile("shmtime.h"); err != nil { // for the test cache
 		t.Fatal(err)
 	}
-	return cpeer.Build(t, "ntpshm.c")
+	return cpeer.Build(t, "ntpshm.c", flags...)
 }
 
 // needUnit skips the test where the unit's key may be that of a real clock,
@@ -236,20 +236,27 @@ func (g *generator) Read(p []byte) (int, error) {
 
 // TestTorn: under a writer that does not pause, no sample is a mix of two.
 func TestTorn(t *testing.T) {
+	build(t) // for those that run beside the test and must not end it
 	for language, write := range hammer {
-		start := func(t *testing.T) {
+		start := func(t *testing.T) <-chan struct{} {
 			t.Helper()
 			needUnit(t, 2)
 			var stop atomic.Bool
 			done := make(chan struct{})
 			go func() { defer close(done); write(t, &stop) }()
 			t.Cleanup(func() { stop.Store(true); <-done })
+			return done
 		}
 		t.Run(language+"_Go", func(t *testing.T) {
-			start(t)
+			ended := start(t)
 			u := mustOpen(t, 2)
 			torn := 0
 			for whole := 0; whole < rounds; {
+				select {
+				case <-ended:
+					t.Fatal("the writer has ended")
+				default:
+				}
 				s, err := u.read()
 				switch {
 				case err == nil:
@@ -265,7 +272,7 @@ func TestTorn(t *testing.T) {
 		})
 		t.Run(language+"_C", func(t *testing.T) {
 			start(t)
-			out := output(t, sides["C"](t, "read", "2", "100"), "")
+			out := output(t, ipcns.Emulate(build(t, "-DPOLL=0"), "read", "2", fmt.Sprint(rounds)), "")
 			for line := range strings.Lines(out) {
 				s, err := parse(strings.TrimSuffix(line, "\n"))
 				if err != nil {

@@ -14,7 +14,6 @@
 #pragma GCC diagnostic ignored "-Wtype-limits"
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Wtautological-compare"
-#pragma GCC diagnostic ignored "-Watomic-implicit-seq-cst"
 #else
 #pragma GCC diagnostic ignored "-Wbool-compare"
 #endif
@@ -90,7 +89,7 @@ static void print_int(const char *path, int negative, unsigned long long v)
 #define POINTER(member, v)                                                     \
 	do {                                                                   \
 		if (setting)                                                   \
-			s->member = (__typeof__(s->member))(uintptr_t)(v);     \
+			s->member = (void *)(uintptr_t)(v);                    \
 		else                                                           \
 			print_int(#member, 0, (uintptr_t)s->member);           \
 	} while (0)
@@ -337,7 +336,7 @@ struct vectors {
 TEST(struct vectors, vectors)
 {
 	IS(i, 7);
-	BYTES(v, ((vector){ 1, -2, 3, -4 }));
+	BYTES(v, ((vector) { 1, -2, 3, -4 }));
 }
 
 /* Enums */
@@ -481,7 +480,8 @@ TEST(struct anonymous, anonymous)
 	IS(after, 5);
 }
 
-struct empty {};
+struct empty {
+};
 
 struct with_empty {
 	int a;
@@ -797,7 +797,11 @@ TEST(struct bits_nested, bits_nested)
 
 struct bits_packed {
 	unsigned int a : 3;
+#ifdef __clang__ /* its DWARF has a field as wide as its type without bits */
+	unsigned long long b : 63, : 1;
+#else
 	unsigned long long b : 64;
+#endif
 	long long c : 62;
 	unsigned int d : 31;
 	char e;
@@ -806,7 +810,7 @@ struct bits_packed {
 TEST(struct bits_packed, bits_packed)
 {
 	IS(a, 5);
-	IS(b, 0xfedcba9876543210ULL);
+	IS(b, 0x7edcba9876543210ULL);
 	IS(c, -0x123456789abcdefLL);
 	IS(d, 0x7ffffffe);
 	CHAR(e, 'e');
@@ -924,8 +928,14 @@ struct packed_atomic {
 
 TEST(struct packed_atomic, packed_atomic)
 {
+	unsigned char *a =
+		(unsigned char *)s + offsetof(struct packed_atomic, a);
+
 	CHAR(c, 3);
-	BYTES(a, 0x7fffffff);
+	if (setting) /* C's own assignment traps on some machines */
+		memset(a, 0x7e, sizeof(s->a));
+	else
+		print_hex("hex", "a", a, sizeof(s->a));
 }
 
 #pragma pack(2)
@@ -968,6 +978,35 @@ TEST(struct pack4, pack4)
 }
 
 #pragma pack()
+
+struct packed_around {
+	char c;
+	struct {
+		char x;
+		int y;
+		_Bool z : 1;
+	};
+	union {
+		int i;
+		double d;
+		struct point p;
+	};
+	struct holes h;
+	short s;
+} __attribute__((packed));
+
+TEST(struct packed_around, packed_around)
+{
+	CHAR(c, 1);
+	CHAR(x, 2);
+	IS(y, -3);
+	IS(z, 1);
+	FLOAT(d, 4.5);
+	IS(p.y, -5);
+	IS(h.b, -6);
+	IS(h.f, 7);
+	IS(s, -8);
+}
 
 struct partly_packed {
 	char c;
@@ -1204,6 +1243,8 @@ TEST(struct atomics, atomics)
 	IS(v, 0xfffffff6U);
 	if (setting)
 		atomic_flag_clear(&s->f);
+	else
+		print_hex("hex", "f", (const void *)&s->f, sizeof(s->f));
 }
 
 struct atomic_struct {
@@ -1214,7 +1255,7 @@ struct atomic_struct {
 TEST(struct atomic_struct, atomic_struct)
 {
 	IS(i, 1);
-	BYTES(p, ((struct point){ 2, -3 }));
+	BYTES(p, ((struct point) { 2, -3 }));
 }
 
 union atomic_union {
