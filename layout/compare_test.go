@@ -512,7 +512,7 @@ func TestCompareC(t *testing.T) {
 		one, other, name string
 		want             string
 	}{
-		{"gcc -c -m64", "clang -c -m64", "shmTime", ""},
+		{"gcc -c -m64", "clang -c -m64 -gdwarf-4", "shmTime", ""},
 		{"gcc -c -m64", "gcc -c -m64 -O2 -gdwarf-2", "variant", ""},
 		{"gcc -c -m64", "gcc -c -m32", "pair", ""},
 		{"gcc -c -m64", "gcc -c -m32", "shmTime", `layout: struct shmTime in one is not struct shmTime in the other:

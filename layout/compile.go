@@ -37,13 +37,14 @@ func Compile(header string, cflags ...string) (*Image, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	source, object := filepath.Join(dir, "header.c"), filepath.Join(dir, "header.o")
+	source, object := filepath.Join(dir, "header.c"), filepath.Join(dir, "header.so")
 	if err := os.WriteFile(source, []byte("#include "+include+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	// Without a variable of it, compilers leave a type out.
-	args := append(cc[1:], "-g", "-fno-eliminate-unused-debug-types")
-	args = append(append(args, cflags...), "-c", "-o", object, source)
+	args := append(cc[1:], "-g", "-fno-eliminate-unused-debug-types",
+		"-shared", "-fPIC", "-nostdlib") // linked: not every object file can be read
+	args = append(append(args, cflags...), "-o", object, source)
 	if out, err := exec.Command(cc[0], args...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("layout: %s %s: %w\n%s", cc[0], strings.Join(args, " "), err, out)
 	}

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"debug/dwarf"
 	"encoding/binary"
 	"errors"
@@ -57,12 +58,7 @@ func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// read returns the type of an entry of a unit.
-func (r *reader) read(offset dwarf.Offset, u *unit) (*Type, error) {
-	r.unit = u
-	return r.typeAt(offset)
-}
-
+// typeAt returns the type of an entry.
 func (r *reader) typeAt(offset dwarf.Offset) (*Type, error) {
 	if t, ok := r.types[offset]; ok {
 		if t == nil {
@@ -85,8 +81,24 @@ func (r *reader) typeAt(offset dwarf.Offset) (*Type, error) {
 	return t, nil
 }
 
+// unitAt returns the unit that an entry is in.
+func (im *Image) unitAt(offset dwarf.Offset) *unit {
+	i, found := slices.BinarySearchFunc(im.units, offset, func(u *unit, o dwarf.Offset) int { return cmp.Compare(u.offset, o) })
+	if !found && i > 0 {
+		i--
+	}
+	return im.units[i]
+}
+
 // entry reads one entry, and leaves the reader at its children.
 func (r *reader) entry(offset dwarf.Offset) (*dwarf.Entry, error) {
+	if u := r.im.unitAt(offset); u != r.unit {
+		// Up to Go 1.24, package dwarf finds the strings of a unit only if it
+		// has come by the unit's first entry: it would take wrong ones.
+		r.unit = u
+		r.r.Seek(u.offset)
+		_, _ = r.r.Next()
+	}
 	r.r.Seek(offset)
 	e, err := r.r.Next()
 	if err != nil {

@@ -285,8 +285,8 @@ func TestGenerateUse(t *testing.T) {
 			char c[4];
 			double d;
 			struct status s;
-			union { char text[4]; int word; } u;
 			struct head h;
+			union { char text[4]; int word; } u;
 		};`, "struct record", "struct status")
 	m := newGenerated(t)
 	m.write(t, "generated.go", generate(t, types...))
@@ -320,7 +320,7 @@ func main() {
 	fmt.Println(r.D(), copied.At[1].Y, copied.Count.Load())
 	r.U.SetTextString("text")
 	r.H.N = 3
-	fmt.Println(r.U.TextString(), r.H, HeadDataOffset)
+	fmt.Println(r.U.TextString(), r.H.N, HeadDataOffset)
 }
 `)
 	m.run(t, "vet", ".")
@@ -331,7 +331,7 @@ fullfull
 -2 1 0x3ff0000000000000
 aaaa
 2.5 2 -2
-tex {{} 3 [0 0 0 0]} 8
+tex 3 8
 `
 	if got := m.run(t, "run", "."); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

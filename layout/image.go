@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,7 @@ type Image struct {
 	dwarf     *dwarf.Data
 	byteOrder binary.ByteOrder
 	ptrSize   int
+	units     []*unit                 // by their offsets
 	index     map[string][]definition // by the name as C writes it: "struct x", "x_t"
 	typeUnits bool                    // there are types that are not in the index
 }
@@ -56,7 +58,8 @@ func (d definition) complete() bool { return !d.declared }
 
 // unit is a compilation unit.
 type unit struct {
-	name        string // of its source file
+	offset      dwarf.Offset // of its first entry
+	name        string       // of its source file
 	addressSize int64
 }
 
@@ -94,6 +97,9 @@ func open(path string) (*Image, error) {
 	}
 	if s := file.Section(".gnu_debugaltlink"); s != nil {
 		return nil, fmt.Errorf("%w: types are in the supplementary file of dwz: %s", ErrUnsupported, sectionString(s))
+	}
+	if forgetsRelocation && file.Type == elf.ET_REL && file.Section(stringOffsets) != nil {
+		return nil, fmt.Errorf("%w: object files of this compiler, by %s: link it", ErrUnsupported, runtime.Version())
 	}
 	data, err := file.DWARF()
 	if err != nil {
@@ -143,6 +149,11 @@ func unreadable(file *elf.File, err error) error {
 }
 
 const stringOffsets = ".debug_str_offsets"
+
+// forgetsRelocation tells whether package elf leaves out the relocation of the
+// last bytes of a section, as it did up to Go 1.25. Of the string offsets that
+// is a name: it would be another.
+var forgetsRelocation = strings.HasPrefix(runtime.Version(), "go1.24") || strings.HasPrefix(runtime.Version(), "go1.25")
 
 // mendStrings helps where package dwarf takes the header of the section of
 // string offsets for offsets, once, before it knows where a unit's begin: that
@@ -285,6 +296,7 @@ func (im *Image) buildIndex() error {
 	im.index = map[string][]definition{}
 	r := im.dwarf.Reader()
 	u := &unit{} // of entries that are in none
+	im.units = []*unit{u}
 	for ends := 0; ; {
 		e, err := r.Next()
 		if err != nil {
@@ -300,13 +312,12 @@ func (im *Image) buildIndex() error {
 		}
 		switch e.Tag {
 		case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagSkeletonUnit:
-			for _, attr := range []dwarf.Attr{dwarf.AttrDwoName, attrGNUDwoName} {
-				if dwo, ok := e.Val(attr).(string); ok {
-					return fmt.Errorf("%w: split DWARF: types are in %s: compile without -gsplit-dwarf", ErrUnsupported, dwo)
-				}
+			if e.Val(dwarf.AttrDwoName) != nil || e.Val(attrGNUDwoName) != nil {
+				return fmt.Errorf("%w: split DWARF: types are in a .dwo file: compile without -gsplit-dwarf", ErrUnsupported)
 			}
 			name, _ := e.Val(dwarf.AttrName).(string)
-			u = &unit{name: name, addressSize: int64(r.AddressSize())}
+			u = &unit{offset: e.Offset, name: name, addressSize: int64(r.AddressSize())}
+			im.units = append(im.units, u)
 			if r.AddressSize() > 0 {
 				im.ptrSize = r.AddressSize()
 			}
@@ -391,7 +402,7 @@ func (im *Image) lookUp(name string) (*Type, error) {
 		if d.declared {
 			continue
 		}
-		t, err := r.read(d.offset, d.unit)
+		t, err := r.typeAt(d.offset)
 		if err != nil {
 			return nil, err
 		}
