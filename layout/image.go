@@ -69,8 +69,8 @@ type unit struct {
 // ID and by .gnu_debuglink. Nothing is kept open.
 //
 // Errors: those of the file; [ErrNoDWARF]; [ErrUnsupported] for split DWARF
-// (-gsplit-dwarf), a dwz file with a supplementary file, an LTO object that is
-// not linked, LLVM bitcode; [ErrCorrupt]. Type units (-fdebug-types-section)
+// (-gsplit-dwarf), a dwz file with a supplementary file, LLVM bitcode, an LTO
+// object and a few others that are not linked; [ErrCorrupt]. Type units (-fdebug-types-section)
 // are not read either: it is [Image.Type] that says so, of a type it does not
 // find elsewhere.
 func Open(path string) (*Image, error) {
@@ -99,7 +99,7 @@ func open(path string) (*Image, error) {
 		return nil, fmt.Errorf("%w: types are in the supplementary file of dwz: %s", ErrUnsupported, sectionString(s))
 	}
 	if forgetsRelocation && file.Type == elf.ET_REL && file.Section(stringOffsets) != nil {
-		return nil, fmt.Errorf("%w: object files of this compiler, by %s: link it", ErrUnsupported, runtime.Version())
+		return nil, fmt.Errorf("%w: an object file with %s, in a program of %s: link it", ErrUnsupported, stringOffsets, runtime.Version())
 	}
 	data, err := file.DWARF()
 	if err != nil {

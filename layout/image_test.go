@@ -413,7 +413,7 @@ func TestOpenErrors(t *testing.T) {
 		{"clang -g0 -c", ErrNoDWARF, nil},
 		{"gcc -gsplit-dwarf", ErrUnsupported, []string{"-gsplit-dwarf", ".dwo"}},
 		{"gcc -gsplit-dwarf -gdwarf-4", ErrUnsupported, []string{"-gsplit-dwarf", ".dwo"}},
-		{"clang -gsplit-dwarf -c", ErrUnsupported, []string{"-gsplit-dwarf", ".dwo"}},
+		{"clang -gsplit-dwarf", ErrUnsupported, []string{"-gsplit-dwarf", ".dwo"}},
 		{"gcc -flto -c", ErrUnsupported, []string{"-ffat-lto-objects"}},
 		{"clang -flto -c", ErrUnsupported, []string{"bitcode", "-flto"}},
 		{"gcc -mx32 -c", ErrUnsupported, []string{"link it"}},
