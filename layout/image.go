@@ -70,9 +70,9 @@ type unit struct {
 //
 // Errors: those of the file; [ErrNoDWARF]; [ErrUnsupported] for split DWARF
 // (-gsplit-dwarf), a dwz file with a supplementary file, LLVM bitcode, an LTO
-// object and a few others that are not linked; [ErrCorrupt]. Type units (-fdebug-types-section)
-// are not read either: it is [Image.Type] that says so, of a type it does not
-// find elsewhere.
+// object and a few others that are not linked; [ErrCorrupt]. Type units
+// (-fdebug-types-section) are not read either: it is [Image.Type] that says
+// so, of a type it does not find elsewhere.
 func Open(path string) (*Image, error) {
 	im, err := open(path)
 	if err != nil {
