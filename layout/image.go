@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Errors of this package, to be compared with [errors.Is].
@@ -38,7 +39,8 @@ var (
 // Image has the types of a compiled program. It may be used by many
 // goroutines at once.
 type Image struct {
-	path      string // of the file that the types were read from
+	path      string     // of the file that the types were read from
+	mu        sync.Mutex // of the dwarf.Data, which does not say that goroutines may share it
 	dwarf     *dwarf.Data
 	byteOrder binary.ByteOrder
 	ptrSize   int
@@ -377,6 +379,8 @@ func (im *Image) Types() iter.Seq[string] {
 // [ErrUnsupported] and [ErrCorrupt], with the member that cannot be told.
 func (im *Image) Type(name string) (*Type, error) {
 	name = strings.Join(strings.Fields(name), " ")
+	im.mu.Lock()
+	defer im.mu.Unlock()
 	t, err := im.lookUp(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %q: %w", im.path, name, err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -620,4 +621,25 @@ func TestCorrupt(t *testing.T) {
 	for n := 0; n < len(sound); n += 7 {
 		try(sound[:n])
 	}
+}
+
+// One Image, many goroutines: for the race detector.
+func TestConcurrentType(t *testing.T) {
+	im, err := Compile("<sys/shm.h>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 20 {
+				if _, err := im.Type("struct shmid_ds"); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
 }
