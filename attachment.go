@@ -81,11 +81,8 @@ func (id ID) AttachAt(addr uintptr, flags AttachFlag) (*Attachment, error) {
 
 func (id ID) attach(addr uintptr, flags AttachFlag) (*Attachment, error) {
 	base, size, inStat, err := shmat(id, addr, flags)
-	if inStat {
-		return nil, ctlError(id, "IPC_STAT", err)
-	}
 	if err != 0 {
-		return nil, atError(id, addr, flags, err, "")
+		return nil, attachError(id, addr, flags, inStat, err)
 	}
 	a := &Attachment{id: id, readOnly: flags&SHM_RDONLY != 0, size: size}
 	a.base.Store((*byte)(base))

@@ -103,6 +103,14 @@ func atError(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno, hint st
 	return e
 }
 
+// attachError is the error of shmat or, inStat, that of the IPC_STAT after it.
+func attachError(id ID, addr uintptr, flags AttachFlag, inStat bool, errno syscall.Errno) error {
+	if inStat {
+		return ctlError(id, "IPC_STAT", errno)
+	}
+	return atError(id, addr, flags, errno, "")
+}
+
 func atHint(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno) string {
 	switch errno {
 	case syscall.EINVAL:

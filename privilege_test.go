@@ -95,17 +95,24 @@ func setRlimit(t *testing.T, resource int, cur uint64) {
 func needOtherUsers(t *testing.T) {
 	t.Helper()
 	needCaps(t, capSetuid, capSetgid)
-	uids, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var inside, outside, count uint64
-	if _, err := fmt.Sscan(string(uids), &inside, &outside, &count); err != nil {
+	if _, err := fmt.Sscan(uidMap(t), &inside, &outside, &count); err != nil {
 		t.Fatal(err)
 	}
 	if inside > nobody || inside+count <= nobody {
 		t.Skip("needs a second user, and this user namespace has none")
 	}
+}
+
+// uidMap tells which users this user namespace has: the first one's number
+// inside and outside, and how many.
+func uidMap(t *testing.T) string {
+	t.Helper()
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(uids)
 }
 
 // needInitialUserNS skips the test in a user namespace, where capabilities do
@@ -119,11 +126,7 @@ func needInitialUserNS(t *testing.T) {
 
 func inInitialUserNS(t *testing.T) bool {
 	t.Helper()
-	uids, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(uids))
+	fields := strings.Fields(uidMap(t))
 	return len(fields) == 3 && fields[2] == "4294967295"
 }
 

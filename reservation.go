@@ -125,9 +125,9 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 	}
 	// The size is certain only while the segment is attached somewhere: its
 	// id could become another segment's otherwise.
-	pin, size, _, errno := shmat(id, 0, flags&^SHM_REMAP)
+	pin, size, inStat, errno := shmat(id, 0, flags&^SHM_REMAP)
 	if errno != 0 {
-		return nil, atError(id, addr, flags, errno, "")
+		return nil, attachError(id, addr, flags, inStat, errno)
 	}
 	defer func() { _ = shmdt(pin) }() // cannot fail: nobody else knows of it
 	if why := r.unfit(addr, uintptr(size)); why != "" {
