@@ -5,6 +5,7 @@ package shm
 import (
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,7 +25,7 @@ type Attachment struct {
 	size     int
 	base     atomic.Pointer[byte] // nil after Detach
 	inside   *Reservation         // where SHM_REMAP put it, or nil
-	holds    atomic.Int64
+	holds    atomic.Int64         // calls of Hold, or below 0 after Detach
 
 	// Detach takes it for writing; what must not run beside an shmdt, for
 	// reading.
@@ -196,18 +197,20 @@ func (a *Attachment) from(off int64) ([]byte, error) {
 	return mem[min(off, int64(len(mem))):], nil
 }
 
+// neverHeld is the count of holds after Detach: no number of goroutines can
+// raise it to 0.
+const neverHeld = math.MinInt64 / 2
+
 // Hold keeps the attachment from being detached: until as many calls of
 // Release, Detach answers [ErrBusy]. Whoever hands out pointers into the
 // segment, or keeps a lock in it, holds it meanwhile.
 //
 // Errors: [ErrDetached].
 func (a *Attachment) Hold() error {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if a.base.Load() == nil {
+	if a.holds.Add(1) < 0 || a.base.Load() == nil { // nil alone: never attached
+		a.holds.Add(-1)
 		return ErrDetached
 	}
-	a.holds.Add(1)
 	return nil
 }
 
@@ -235,7 +238,7 @@ func (a *Attachment) Detach() error {
 	switch {
 	case base == nil:
 		return ErrDetached
-	case a.holds.Load() > 0:
+	case !a.holds.CompareAndSwap(0, neverHeld):
 		return ErrBusy
 	}
 	a.base.Store(nil)

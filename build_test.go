@@ -66,13 +66,13 @@ func TestMismatchDoesNotBuild(t *testing.T) {
 	if out := buildCopy(t, "", "", ""); out != "" {
 		t.Fatalf("an unchanged copy does not build:\n%s", out)
 	}
-	for _, c := range []struct{ old, replacement, want string }{
-		{"Cpid   int32", "Cpid   int64", "unsafe.Offsetof(ShmidDS{}.Lpid)"},    // all behind it moves
-		{"Nattch uint", "Nattch uint16", "unsafe.Sizeof(ShmidDS{}.Nattch)"},    // only its size is wrong
-		{"Mode Mode", "Mode uint16", "unsafe.Sizeof(IpcPerm{}.Mode)"},          // as the manual page has it
-		{"_      [2]uint\n", "_      [1]uint\n", "[unsafe.Sizeof(ShmidDS{})]"}, // too short: the kernel writes past it
+	for _, c := range []struct{ file, old, replacement, want string }{
+		{mirror, "Cpid   int32", "Cpid   int64", "unsafe.Offsetof(ShmidDS{}.Lpid)"},      // all behind it moves
+		{mirror, "Nattch uint", "Nattch uint16", "unsafe.Sizeof(ShmidDS{}.Nattch)"},      // only its size is wrong
+		{"structs_perm.go", "Mode Mode", "Mode uint16", "unsafe.Sizeof(IpcPerm{}.Mode)"}, // as the manual page has it
+		{mirror, "_      [2]uint\n", "_      [1]uint\n", "[unsafe.Sizeof(ShmidDS{})]"},   // too short: the kernel writes past it
 	} {
-		out := buildCopy(t, mirror, c.old, c.replacement)
+		out := buildCopy(t, c.file, c.old, c.replacement)
 		if !strings.Contains(out, c.want) {
 			t.Errorf("with %q for %q the build says %q, want %q", c.replacement, c.old, out, c.want)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cstruct"
 	"github.com/gosysv/shm/internal/ipcns"
 )
 
@@ -213,7 +214,7 @@ var namespaceRows = []row{
 		}
 		for _, p := range []*peer{earlier, later} {
 			_, raw := p.raw("ipcinfo")
-			if got := fromBytes[shm.LimitsInfo](t, raw); got != want {
+			if got := cstruct.FromBytes[shm.LimitsInfo](t, raw); got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		}

@@ -372,7 +372,7 @@ var shmctlRows = []row{
 		}
 	})},
 	{150, "StatIndexAny on a kernel before 4.17: EINVAL", func(t *testing.T) {
-		if builtWith("-race", "-asan", "-msan") {
+		if ipcns.BuiltWith("-race", "-asan", "-msan") {
 			t.Skip("a sanitizer's runtime must be the first library")
 		}
 		t.Setenv("FAULTS", "shmctl 15 22")

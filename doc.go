@@ -55,7 +55,9 @@
 // consistent order) agree: what a process wrote before an atomic store is seen
 // by a process that has loaded what was stored. View a struct with fields of
 // types like atomic.Uint32 where C has _Atomic uint32_t. Types of package
-// sync do not work between processes, and View refuses them.
+// sync do not work between processes, and View refuses them: the locks that do
+// are in packages [github.com/gosysv/shm/sem] and
+// [github.com/gosysv/shm/pshared].
 //
 // # The race detector
 //

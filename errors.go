@@ -14,12 +14,12 @@ var (
 	ErrDetached = errors.New("shm: the attachment is detached")
 	// ErrReadOnly: a write to an attachment that is SHM_RDONLY.
 	ErrReadOnly = errors.New("shm: the attachment is read-only")
-	// ErrBusy: somebody still relies on what would go away: a Hold, or an
-	// attachment inside a Reservation.
+	// ErrBusy: somebody still relies on what would go away (a Hold, an
+	// attachment inside a Reservation), or has the lock that was tried.
 	ErrBusy = errors.New("shm: still in use")
-	// ErrRemoved: the id has no segment any more, or never had one. (A
-	// negative number is no id at all: EINVAL alone.)
-	ErrRemoved = errors.New("shm: the segment is removed")
+	// ErrRemoved: the id has no segment any more, or never had one; in package
+	// sem, no set. (A negative number is no id at all: EINVAL alone.)
+	ErrRemoved = errors.New("shm: removed")
 	// ErrBounds: an offset or a length outside of the segment.
 	ErrBounds = errors.New("shm: out of bounds")
 	// ErrAlign: an offset at which the type cannot lie.
@@ -31,16 +31,15 @@ var (
 	ErrPartial = errors.New("shm: some segments could not be read")
 )
 
-// Error is a system call that failed, or that was refused before it was made
-// because it could only fail. It unwraps to Errno, so that errors.Is answers
+// Error is a call of the libc that failed, or that was refused before it was
+// made because it could only fail. It unwraps to Errno, so that errors.Is answers
 // for the errno, and for fs.ErrExist, fs.ErrNotExist and fs.ErrPermission.
 type Error struct {
 	Op    string        // the call: "shmget"
 	Args  string        // its arguments: "key=0x0000162e, size=8192, 0600"
 	Errno syscall.Errno // what it answered
 	Hint  string        // what was found to be the cause, or ""
-
-	is error // what Errno means here, beside what it always means
+	Means error         // what Errno stands for in this call, such as ErrRemoved, or nil
 }
 
 // Error gives the whole call, the errno's text and the hint:
@@ -57,6 +56,6 @@ func (e *Error) Error() string {
 // Unwrap returns Errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// Is tells whether the error is [ErrRemoved], or fs.ErrNotExist for a slot
-// without a segment: what EINVAL stands for in some calls.
-func (e *Error) Is(target error) bool { return e.is != nil && e.is == target }
+// Is tells whether the error means the target: EINVAL can stand for
+// [ErrRemoved] or, for a slot without a segment, for fs.ErrNotExist.
+func (e *Error) Is(target error) bool { return e.Means != nil && e.Means == target }

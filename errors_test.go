@@ -304,7 +304,7 @@ func TestFtokErrors(t *testing.T) {
 // What the kernel here will not do, a preloaded library does: see
 // ctest/faults.c.
 func TestInjectedErrors(t *testing.T) {
-	if builtWith("-race", "-asan", "-msan") {
+	if ipcns.BuiltWith("-race", "-asan", "-msan") {
 		t.Skip("a sanitizer's runtime must be the first library")
 	}
 	needPrivateNS(t)

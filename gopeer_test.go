@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cstruct"
 )
 
 // asPeer is the environment variable that makes the test binary a peer.
@@ -131,7 +132,7 @@ func (p *goPeer) run(command string) (string, error) {
 	return p.memory(command)
 }
 
-func rawAnswer[T any](result int, v *T) string { return fmt.Sprintf("%d %x", result, bytesOf(v)) }
+func rawAnswer[T any](result int, v *T) string { return fmt.Sprintf("%d %x", result, cstruct.Bytes(v)) }
 
 // find returns the attachment that an address is in, and its offset there.
 func (p *goPeer) find(addr uintptr) (*shm.Attachment, int, error) {

@@ -185,7 +185,7 @@ func ctlHint(id ID, cmd string, errno syscall.Errno) string {
 func indexError(index int, cmd string, errno syscall.Errno) error {
 	e := &Error{Op: "shmctl", Args: fmt.Sprintf("index=%d, %s", index, cmd), Errno: errno}
 	if errno == syscall.EINVAL || errno == syscall.EIDRM {
-		e.Hint, e.is = "the slot has no segment", fs.ErrNotExist
+		e.Hint, e.Means = "the slot has no segment", fs.ErrNotExist
 	}
 	return e
 }
@@ -210,7 +210,7 @@ func (e *Error) explainDeadID(id ID) bool {
 			return false
 		}
 	}
-	e.Hint, e.is = "no such segment: it is removed, or never was", ErrRemoved
+	e.Hint, e.Means = "no such segment: it is removed, or never was", ErrRemoved
 	return true
 }
 

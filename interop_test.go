@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/ipcns"
 )
 
 const litmusSize = int(unsafe.Sizeof(litmus{}))
@@ -398,7 +399,7 @@ func testMessagePassing(t *testing.T, c, o *peer) {
 }
 
 func testStoreBuffering(t *testing.T, c, o *peer) {
-	if builtWith("-race") && (c.lang == "Go" || o.lang == "Go") {
+	if ipcns.BuiltWith("-race") && (c.lang == "Go" || o.lang == "Go") {
 		t.Skip("the race detector's atomic stores to memory that is not Go's are release stores only")
 	}
 	id, mine, theirs, rounds := litmusSegment(t, c, o)

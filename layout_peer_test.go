@@ -16,7 +16,7 @@ import (
 // structs what the peer itself says in TestStructsAreC, in every member at any
 // depth, and of what kind its values are.
 func TestLayoutOfPeer(t *testing.T) {
-	im, err := layout.Open(cpeer.Build(t, "ctest/peer.c"))
+	im, err := layout.Open(cpeer.Program(t, "ctest"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
+	"github.com/gosysv/shm/internal/cstruct"
 	"github.com/gosysv/shm/internal/ipcns"
 )
 
@@ -77,7 +77,7 @@ func startGo(t *testing.T) *peer { t.Helper(); return startGoIn(t, 0) }
 // them.
 func startCIn(t *testing.T, namespaces uintptr) *peer {
 	t.Helper()
-	cmd := ipcns.Emulate(cpeer.Build(t, "ctest/peer.c"))
+	cmd := ipcns.Emulate(cpeer.Program(t, "ctest"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	return &peer{cpeer.Start(t, cmd), t, "C"}
 }
@@ -171,7 +171,7 @@ func (p *peer) raw(format string, args ...any) (int, []byte) {
 func (p *peer) stat(id shm.ID) shm.ShmidDS {
 	p.t.Helper()
 	_, raw := p.raw("stat %d", id)
-	return fromBytes[shm.ShmidDS](p.t, raw)
+	return cstruct.FromBytes[shm.ShmidDS](p.t, raw)
 }
 
 func unhex(t *testing.T, s string) []byte {
@@ -181,19 +181,4 @@ func unhex(t *testing.T, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// bytesOf returns the bytes of a struct of this package, fromBytes the struct
-// that has the bytes.
-func bytesOf[T any](v *T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
-}
-
-func fromBytes[T any](t *testing.T, b []byte) (v T) {
-	t.Helper()
-	if len(b) != len(bytesOf(&v)) {
-		t.Fatalf("%T has %d bytes, the C struct %d", v, len(bytesOf(&v)), len(b))
-	}
-	copy(bytesOf(&v), b)
-	return v
 }

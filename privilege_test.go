@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,15 +137,6 @@ func needHugePages(t *testing.T) {
 	if _, err := os.Stat("/proc/sys/vm/nr_hugepages"); err != nil {
 		t.Skip("needs huge pages: ", err)
 	}
-}
-
-// builtWith tells whether the test was built with one of the flags: "-race",
-// "-asan", "-msan".
-func builtWith(flags ...string) bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
-		return slices.Contains(flags, s.Key) && s.Value == "true"
-	})
 }
 
 // needPrivateNS skips the test where keys, limits and sysctls are shared with

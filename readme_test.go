@@ -42,7 +42,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?m)^    make (\\w+)|`make (\\w+)`").FindAllStringSubmatch(string(readme), -1) {
+	for _, m := range regexp.MustCompile("(?m)^    make ([\\w-]+)|`make ([\\w-]+)`").FindAllStringSubmatch(string(readme), -1) {
 		if target := m[1] + m[2]; !strings.Contains(string(makefile), "\n"+target+":") {
 			t.Errorf("README says make %s, and the Makefile has no such target", target)
 		}

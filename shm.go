@@ -204,10 +204,9 @@ func GetOrCreate(key Key, size int, flags GetFlag) (id ID, created bool, err err
 // Errors: EACCES (fs.ErrPermission); EINVAL or EIDRM, both [ErrRemoved],
 // when there is no such segment any more. An id is not used again for
 // another segment before thousands of others were made.
-func (id ID) Stat() (ShmidDS, error) {
-	var ds ShmidDS
-	if _, err := shmctl(id, C.IPC_STAT, &ds); err != 0 {
-		return ShmidDS{}, ctlError(id, "IPC_STAT", err)
+func (id ID) Stat() (ds ShmidDS, err error) {
+	if _, errno := shmctl(id, C.IPC_STAT, &ds); errno != 0 { // into the result: it is not copied
+		return ShmidDS{}, ctlError(id, "IPC_STAT", errno)
 	}
 	return ds, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/ipcns"
 )
 
 func TestGetOrCreate(t *testing.T) {
@@ -147,7 +148,7 @@ func TestList(t *testing.T) {
 
 // The number of allocations of each call.
 func TestAllocations(t *testing.T) {
-	if builtWith("-race", "-asan", "-msan") {
+	if ipcns.BuiltWith("-race", "-asan", "-msan") {
 		t.Skip("sanitizers allocate")
 	}
 	needPrivateNS(t)

@@ -1,4 +1,4 @@
-//go:build linux && cgo && !(386 || amd64 || arm || arm64 || loong64 || mips64 || mips64le || riscv64 || s390x)
+//go:build linux && cgo && !(386 || amd64 || arm || arm64 || loong64 || mips || mipsle || mips64 || mips64le || ppc64le || riscv64 || s390x)
 
 package shm
 

@@ -3,10 +3,8 @@
 package shm_test
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
-	"reflect"
 	"strconv"
 	"syscall"
 	"testing"
@@ -15,49 +13,27 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cstruct"
 )
 
-// member is where a member of a struct lies. The member of an empty name is
-// the struct itself: Offset is its size then, and Size its alignment.
-type member struct {
-	Offset, Size uintptr
-	Signed       bool
-}
-
-// goLayout lists the members of a struct under the names they have in C, which
-// are given in the order of the Go fields.
-func goLayout[T any](into map[string]member, tag string, names ...string) {
-	t := reflect.TypeFor[T]()
-	into[tag+"."] = member{t.Size(), uintptr(t.Align()), false}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Name == "_" {
-			continue
-		}
-		signed := f.Type.Kind() >= reflect.Int && f.Type.Kind() <= reflect.Int64
-		into[tag+"."+names[0]] = member{f.Offset, f.Type.Size(), signed}
-		names = names[1:]
-	}
-}
-
 func TestStructsAreC(t *testing.T) {
-	mirrors := map[string]member{}
-	goLayout[shm.IpcPerm](mirrors, "ipc_perm", "__key", "uid", "gid", "cuid", "cgid", "mode", "__seq")
-	goLayout[shm.ShmidDS](mirrors, "shmid_ds", "shm_perm", "shm_segsz", "shm_atime", "shm_dtime", "shm_ctime",
+	mirrors := map[string]cstruct.Member{}
+	cstruct.Layout[shm.IpcPerm](mirrors, "ipc_perm", "__key", "uid", "gid", "cuid", "cgid", "mode", "__seq")
+	cstruct.Layout[shm.ShmidDS](mirrors, "shmid_ds", "shm_perm", "shm_segsz", "shm_atime", "shm_dtime", "shm_ctime",
 		"shm_cpid", "shm_lpid", "shm_nattch")
-	goLayout[shm.LimitsInfo](mirrors, "shminfo", "shmmax", "shmmin", "shmmni", "shmseg", "shmall")
-	goLayout[shm.UsageInfo](mirrors, "shm_info", "used_ids", "shm_tot", "shm_rss", "shm_swp",
+	cstruct.Layout[shm.LimitsInfo](mirrors, "shminfo", "shmmax", "shmmin", "shmmni", "shmseg", "shmall")
+	cstruct.Layout[shm.UsageInfo](mirrors, "shm_info", "used_ids", "shm_tot", "shm_rss", "shm_swp",
 		"swap_attempts", "swap_successes")
 
 	answer, err := startC(t).Do("layout")
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled := map[string]member{}
+	compiled := map[string]cstruct.Member{}
 	for ; len(answer) >= 4; answer = answer[4:] {
 		offset, _ := strconv.Atoi(answer[1])
 		size, _ := strconv.Atoi(answer[2])
-		compiled[answer[0]] = member{uintptr(offset), uintptr(size), answer[3] == "1"}
+		compiled[answer[0]] = cstruct.Member{Offset: uintptr(offset), Size: uintptr(size), Signed: answer[3] == "1"}
 	}
 	if diff := cmp.Diff(compiled, mirrors); diff != "" {
 		t.Errorf("the structs differ (-C +Go):\n%s", diff)
@@ -77,7 +53,7 @@ func TestSameBytes(t *testing.T) {
 
 	ds := stat(t, id)
 	_, raw := c.raw("stat %d", id)
-	sameBytes(t, "IPC_STAT", raw, &ds)
+	cstruct.SameBytes(t, "IPC_STAT", raw, &ds)
 	if ds.Segsz != 5000 || ds.Nattch != 2 || ds.Perm.Key != testKey || int(ds.Lpid) != c.PID() {
 		t.Errorf("not the status of the segment: %+v", ds)
 	}
@@ -87,14 +63,14 @@ func TestSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, raw = c.raw("ipcinfo")
-	sameBytes(t, "IPC_INFO", raw, &limits)
+	cstruct.SameBytes(t, "IPC_INFO", raw, &limits)
 
 	usage, err := shm.Usage()
 	if err != nil {
 		t.Fatal(err)
 	}
 	highest, raw := c.raw("shminfo")
-	sameBytes(t, "SHM_INFO", raw, &usage)
+	cstruct.SameBytes(t, "SHM_INFO", raw, &usage)
 
 	for index := range highest + 1 {
 		goID, ds, err := shm.StatIndex(index)
@@ -108,39 +84,11 @@ func TestSameBytes(t *testing.T) {
 			t.Fatal(err, errAny)
 		}
 		cID, raw := c.raw("shmstat %d", index)
-		sameBytes(t, "SHM_STAT", raw, &ds)
+		cstruct.SameBytes(t, "SHM_STAT", raw, &ds)
 		cAnyID, raw := c.raw("shmstatany %d", index)
-		sameBytes(t, "SHM_STAT_ANY", raw, &anyDS)
+		cstruct.SameBytes(t, "SHM_STAT_ANY", raw, &anyDS)
 		if int(goID) != cID || int(anyID) != cAnyID {
 			t.Errorf("slot %d: ids %d, %d in Go and %d, %d in C", index, goID, anyID, cID, cAnyID)
-		}
-	}
-}
-
-func sameBytes[T any](t *testing.T, command string, fromC []byte, v *T) {
-	t.Helper()
-	if diff := cmp.Diff(fromBytes[T](t, fromC), *v); diff != "" {
-		t.Errorf("%s (-C +Go):\n%s", command, diff)
-	}
-	fromGo := bytesOf(v)
-	members := make([]byte, len(fromGo)) // padding is not copied with a Go struct
-	markMembers(reflect.TypeFor[T](), members)
-	for i, m := range members {
-		if m != 0 && fromC[i] != fromGo[i] {
-			t.Errorf("%s: byte %d is %#x in C and %#x in Go", command, i, fromC[i], fromGo[i])
-		}
-	}
-}
-
-// markMembers sets the bytes of a struct that are a named member's.
-func markMembers(t reflect.Type, b []byte) {
-	for i := range t.NumField() {
-		switch f := t.Field(i); {
-		case f.Name == "_":
-		case f.Type.Kind() == reflect.Struct:
-			markMembers(f.Type, b[f.Offset:])
-		default:
-			copy(b[f.Offset:], bytes.Repeat([]byte{1}, int(f.Type.Size())))
 		}
 	}
 }

@@ -3,11 +3,13 @@
 /*
  * The C peer of the interop tests: a command a line on standard input, an
  * answer a line on standard output, "ok ..." or "err ERRNO". Numbers are
- * taken in any base that C writes, bytes in hex. peer_test.go has the list of
- * commands and the same peer in Go.
+ * taken in any base that C writes, bytes in hex. The commands of shared memory
+ * and of the process are here, listed in ../peer_test.go; those of semaphore
+ * sets in peer_sem.c, of POSIX objects in peer_pshared.c.
  */
 
-#define _GNU_SOURCE
+#include "peer.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -34,7 +36,7 @@
 /* The command; its words are taken off with word(). */
 static char line[1 << 16];
 
-static void answer(const char *format, ...)
+void answer(const char *format, ...)
 {
 	va_list args;
 
@@ -45,7 +47,7 @@ static void answer(const char *format, ...)
 	putchar('\n');
 }
 
-static void answer_bytes(const void *bytes, size_t n)
+void answer_bytes(const void *bytes, size_t n)
 {
 	const unsigned char *b = bytes;
 
@@ -54,7 +56,7 @@ static void answer_bytes(const void *bytes, size_t n)
 	putchar('\n');
 }
 
-static void result(long r)
+void result(long r)
 {
 	if (r == -1)
 		printf("err %d\n", errno);
@@ -62,14 +64,14 @@ static void result(long r)
 		answer("%ld", r);
 }
 
-static char *word(void)
+char *word(void)
 {
 	char *w = strtok(NULL, " \n");
 
 	return w ? w : "";
 }
 
-static unsigned long long number(void)
+unsigned long long number(void)
 {
 	const char *w = word();
 
@@ -77,7 +79,7 @@ static unsigned long long number(void)
 			   strtoull(w, NULL, 0);
 }
 
-static void *address(void)
+void *address(void)
 {
 	return (void *)(uintptr_t)number();
 }
@@ -154,18 +156,6 @@ static void do_set(void)
 	ds.shm_perm.mode = (mode_t)number();
 	result(shmctl(id, IPC_SET, &ds));
 }
-
-/*
- * Every member of the four structs: tag.member offset size signed, and under
- * an empty member the size and alignment of the struct.
- */
-#define STRUCT(tag)                                                            \
-	printf(" %s. %zu %zu 0", #tag, sizeof(struct tag), _Alignof(struct tag))
-#define MEMBER(tag, member)                                                    \
-	printf(" %s.%s %zu %zu %d", #tag, #member,                             \
-	       offsetof(struct tag, member),                                   \
-	       sizeof(((struct tag *)0)->member),                              \
-	       (__typeof__(((struct tag *)0)->member))-1 < 1)
 
 static void do_layout(void)
 {
@@ -510,10 +500,7 @@ static void do_unlock(void)
 	result(shmctl((int)number(), SHM_UNLOCK, NULL));
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} commands[] = {
+static const struct command commands[] = {
 	{ "ftok", do_ftok },
 	{ "get", do_get },
 	{ "at", do_at },
@@ -546,20 +533,27 @@ static const struct {
 	{ "setuid", do_setuid },
 	{ "exit", do_exit },
 	{ "kill", do_kill },
+	{ NULL, NULL },
 };
+
+static int run_of(const struct command *c, const char *name)
+{
+	for (; c->name; c++) {
+		if (!strcmp(c->name, name)) {
+			c->run();
+			return 1;
+		}
+	}
+	return 0;
+}
 
 static void run(void)
 {
 	const char *name = strtok(line, " \n");
 
-	for (size_t i = 0; name && i < sizeof(commands) / sizeof(*commands);
-	     i++) {
-		if (!strcmp(commands[i].name, name)) {
-			commands[i].run();
-			return;
-		}
-	}
-	printf("unknown command: %s\n", name ? name : "");
+	if (!name || !(run_of(commands, name) || run_of(sem_commands, name) ||
+		       run_of(pshared_commands, name)))
+		printf("unknown command: %s\n", name ? name : "");
 }
 
 int main(void)

@@ -80,6 +80,25 @@ func Build(t testing.TB, source string, flags ...string) string {
 	return program
 }
 
+// Program builds the C peer from its sources in dir, and returns its path.
+func Program(t testing.TB, dir string) string {
+	t.Helper()
+	sources, err := filepath.Glob(filepath.Join(dir, "peer*.[ch]"))
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no sources of the peer in %s: %v", dir, err)
+	}
+	flags := []string{"-pthread"}
+	for _, source := range sources {
+		if _, err := os.ReadFile(source); err != nil { // for the test cache, as in Build
+			t.Fatal(err)
+		}
+		if filepath.Ext(source) == ".c" && filepath.Base(source) != "peer.c" {
+			flags = append(flags, source)
+		}
+	}
+	return Build(t, filepath.Join(dir, "peer.c"), flags...)
+}
+
 // Remove deletes what Build has built, at the end of a test process.
 func Remove() { _ = os.RemoveAll(built.dir) }
 

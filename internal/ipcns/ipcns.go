@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,6 +123,15 @@ func Isolate(cmd *exec.Cmd) {
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
 	cmd.Env = append(cmd.Environ(), present+"=1")
+}
+
+// BuiltWith tells whether the test was built with one of the flags: "-race",
+// "-asan", "-msan".
+func BuiltWith(flags ...string) bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
+		return slices.Contains(flags, s.Key) && s.Value == "true"
+	})
 }
 
 // Run runs body in a process of its own, started for this test only and in an

@@ -18,6 +18,7 @@ import (
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/ipcns"
+	"github.com/gosysv/shm/internal/twins"
 )
 
 func TestMain(m *testing.M) { ipcns.Main(m, cpeer.Remove) }
@@ -76,7 +77,7 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
-	if want := "no segment is left: /proc/sysvipc/shm lists none of these processes'\n"; rest != want {
+	if want := "no segment is left: /proc/sysvipc/shm has none with these processes' key\n"; rest != want {
 		t.Errorf("ends with %q, want %q", rest, want)
 	}
 	noneLeft(t, before)
@@ -173,13 +174,14 @@ func TestTimeout(t *testing.T) {
 	hang := script(t, dir, "echo hanging; read line <"+fifo)
 	for language, program := range programs {
 		t.Run(language, func(t *testing.T) {
-			before, err := segments()
+			key, err := shm.Ftok(dir, 'S')
 			if err != nil {
 				t.Fatal(err)
 			}
+			before := list(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			pid, err := pair(ctx, &trigger{word: "hanging", pull: cancel}, program, hang, dir)
+			err = twins.Run(ctx, &trigger{word: "hanging", pull: cancel}, program, "parent", hang, dir)
 			if err == nil || !strings.Contains(err.Error(), "context canceled: signal: killed") {
 				t.Errorf("error %v", err)
 			}
@@ -187,7 +189,7 @@ func TestTimeout(t *testing.T) {
 				t.Error("the child is still there")
 				_ = syscall.Close(w) // ends it
 			}
-			err = left(before, pid)
+			err = twins.Left(before, key)
 			if err == nil {
 				t.Fatal("the segment is not reported")
 			}
@@ -202,7 +204,7 @@ func TestTimeout(t *testing.T) {
 			if err := shm.ID(id).Remove(); err != nil {
 				t.Error(err)
 			}
-			if err := left(before, pid); err != nil {
+			if err := twins.Left(before, key); err != nil {
 				t.Error(err)
 			}
 		})
@@ -225,7 +227,7 @@ func TestWarnings(t *testing.T) {
 func buildAll(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	readSources(t)
-	programs, err := build(t.Context(), dir)
+	programs, err := twins.Build(t.Context(), dir, example, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,26 +303,26 @@ func (t *trigger) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// list returns the segments that there are.
-func list(t *testing.T) map[int]int {
+// list returns the objects that there are.
+func list(t *testing.T) map[string]shm.Key {
 	t.Helper()
-	all, err := segments()
+	all, err := twins.Objects()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
 }
 
-// noneLeft fails the test if there are segments that were not there before.
-func noneLeft(t *testing.T, before map[int]int) {
+// noneLeft fails the test if there are objects that were not there before.
+func noneLeft(t *testing.T, before map[string]shm.Key) {
 	t.Helper()
 	if !ipcns.Private() {
 		t.Log("others may make segments here: not counted")
 		return
 	}
-	for id, pid := range list(t) {
-		if _, ok := before[id]; !ok {
-			t.Errorf("segment %d is left by process %d", id, pid)
+	for command, key := range list(t) {
+		if _, ok := before[command]; !ok {
+			t.Errorf("left, to be removed by %s: key %v", command, key)
 		}
 	}
 }
