@@ -1,0 +1,11 @@
+#include "textflag.h"
+
+// func relax()
+TEXT ·relax(SB), NOSPLIT, $0-0
+	PAUSE
+	RET
+
+// func fence()
+TEXT ·fence(SB), NOSPLIT, $0-0
+	LFENCE
+	RET

@@ -1,0 +1,7 @@
+//go:build linux && cgo && !amd64
+
+package main
+
+func relax() {}
+
+func fence() {}
