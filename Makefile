@@ -118,6 +118,20 @@ fuzz: ## fuzz package layout, each target for five minutes
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 5m -fuzzminimizetime 20x -parallel 1 ./layout; \
 	done
 
+# Speed. bench is a module of its own: what it needs is not the library's.
+
+.PHONY: bench
+bench: ## measure this package beside C and everyone else, into bench/RESULTS.md
+	cd bench && go run .
+
+.PHONY: bench-quick
+bench-quick: ## measure less, in a minute, and print it
+	cd bench && go run . -quick
+
+.PHONY: bench-test
+bench-test: ## test the benchmark itself
+	cd bench && go test $(TESTFLAGS) ./...
+
 # What the code looks like.
 
 .PHONY: lint
@@ -125,9 +139,10 @@ lint: lint-go lint-c tidy-check ## check Go, C and go.mod
 
 .PHONY: lint-go
 lint-go: tools ## vet, golangci-lint, staticcheck, gofumpt
-	go vet ./...
-	$(GOLANGCI_LINT) run
-	$(STATICCHECK) ./...
+	for module in . bench; do \
+		(cd $$module && go vet ./... && \
+			$(CURDIR)/$(GOLANGCI_LINT) run && $(CURDIR)/$(STATICCHECK) ./...) || exit; \
+	done
 	@list=$$($(GOFUMPT) -l .) && echo "$$list" && test -z "$$list"
 
 .PHONY: lint-c

@@ -51,7 +51,7 @@ type shared struct {
 // locked is a count and a lock, behind the head. Another lock that guards it
 // is the last of the semaphores.
 type locked struct {
-	mutex pshared.MutexT
+	_     pshared.MutexT
 	count uint64
 }
 

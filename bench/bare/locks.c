@@ -19,7 +19,9 @@ int bench_mutex_unlock(struct bench_locks *l)
 
 int bench_semop_undo(int id, short op)
 {
-	struct sembuf sops = { .sem_num = 0, .sem_op = op, .sem_flg = SEM_UNDO };
+	struct sembuf sops = { .sem_num = 0,
+			       .sem_op = op,
+			       .sem_flg = SEM_UNDO };
 
 	return semop(id, &sops, 1) < 0 ? -errno : 0;
 }
@@ -120,7 +122,7 @@ int bench_contend(enum bench_kind kind, struct bench_locks *l, int id,
 	if (threads > MOST_THREADS)
 		return -EINVAL;
 	for (; started < threads && !err; started++) {
-		c[started] = (struct contender){ kind, l, id, n, 0, 0 };
+		c[started] = (struct contender) { kind, l, id, n, 0, 0 };
 		err = -pthread_create(&c[started].thread, NULL, contend,
 				      &c[started]);
 		if (err)

@@ -433,7 +433,7 @@ static int slots_futex_receive(int to, uint32_t number, uint64_t stamp,
 static struct {
 	pthread_mutex_t mutex;
 	uint64_t count;
-} *locked;
+} * locked;
 
 static int mutex_count(int to, uint32_t number, uint64_t stamp, size_t size)
 {
@@ -530,11 +530,8 @@ static const struct role {
 	const char *name;
 	int (*one)(const struct transport *t, uint32_t number, size_t size);
 } roles[] = {
-	{ "ping", ping },
-	{ "pong", pong },
-	{ "produce", produce },
-	{ "consume", consume },
-	{ "take", take },
+	{ "ping", ping },	{ "pong", pong }, { "produce", produce },
+	{ "consume", consume }, { "take", take },
 };
 
 /* run does the messages of a command and answers. */

@@ -64,12 +64,12 @@ func markMembers(t reflect.Type, b []byte) {
 	}
 }
 
-// Bytes returns the bytes of a struct of this package, FromBytes the struct
-// that has the bytes.
+// Bytes returns the bytes of a struct.
 func Bytes[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }
 
+// FromBytes returns the struct that has these bytes, which C printed.
 func FromBytes[T any](t testing.TB, b []byte) (v T) {
 	t.Helper()
 	if len(b) != len(Bytes(&v)) {
