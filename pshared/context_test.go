@@ -112,8 +112,8 @@ func TestContexts(t *testing.T) {
 				took = append(took, time.Since(begin))
 				failed(err, context.Canceled)
 			}
-			slices.Sort(took)
-			if t.Logf("cancelled, it ended after %v", took); took[2] > 100*time.Millisecond {
+			// The machine may have something else to do, but not each time.
+			if t.Logf("cancelled, it ended after %v", took); slices.Min(took) > 100*time.Millisecond {
 				t.Error("want 100ms at most")
 			}
 
