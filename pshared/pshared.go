@@ -139,7 +139,7 @@ func answer(r C.int) (bool, syscall.Errno) {
 	return r != 0, 0
 }
 
-func (m *MutexT) c() *C.pthread_mutex_t { return (*C.pthread_mutex_t)(unsafe.Pointer(m)) }
+func (m *MutexT) c() *C.struct_gosysv_mutex { return (*C.struct_gosysv_mutex)(unsafe.Pointer(m)) }
 
 func (m *MutexT) init() syscall.Errno { return errno(C.gosysv_pshared_mutex_init(m.c())) }
 

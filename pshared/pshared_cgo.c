@@ -55,6 +55,11 @@ static int shows(const void *object, const void *with, const void *without,
 
 /* Mutexes */
 
+static pthread_mutex_t *mutex_of(struct gosysv_mutex *m)
+{
+	return (pthread_mutex_t *)m;
+}
+
 static int init_mutex(pthread_mutex_t *m, int type, int pshared, int robust)
 {
 	pthread_mutexattr_t attr;
@@ -73,13 +78,13 @@ static int init_mutex(pthread_mutex_t *m, int type, int pshared, int robust)
 	return -r;
 }
 
-int gosysv_pshared_mutex_init(pthread_mutex_t *m)
+int gosysv_pshared_mutex_init(struct gosysv_mutex *m)
 {
-	return init_mutex(m, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PROCESS_SHARED,
-			  PTHREAD_MUTEX_ROBUST);
+	return init_mutex(mutex_of(m), PTHREAD_MUTEX_ERRORCHECK,
+			  PTHREAD_PROCESS_SHARED, PTHREAD_MUTEX_ROBUST);
 }
 
-int gosysv_pshared_mutex_is_shared(const pthread_mutex_t *m)
+int gosysv_pshared_mutex_is_shared(const struct gosysv_mutex *m)
 {
 	pthread_mutex_t with = { 0 }, without = { 0 };
 	int r = init_mutex(&with, PTHREAD_MUTEX_NORMAL, PTHREAD_PROCESS_SHARED,
@@ -88,10 +93,10 @@ int gosysv_pshared_mutex_is_shared(const pthread_mutex_t *m)
 	if (!r)
 		r = init_mutex(&without, PTHREAD_MUTEX_NORMAL,
 			       PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_STALLED);
-	return r ? r : shows(m, &with, &without, sizeof(*m));
+	return r ? r : shows(m, &with, &without, sizeof(with));
 }
 
-int gosysv_pshared_mutex_is_robust(const pthread_mutex_t *m)
+int gosysv_pshared_mutex_is_robust(const struct gosysv_mutex *m)
 {
 	pthread_mutex_t with = { 0 }, without = { 0 };
 	int r = init_mutex(&with, PTHREAD_MUTEX_NORMAL, PTHREAD_PROCESS_SHARED,
@@ -100,21 +105,21 @@ int gosysv_pshared_mutex_is_robust(const pthread_mutex_t *m)
 	if (!r)
 		r = init_mutex(&without, PTHREAD_MUTEX_NORMAL,
 			       PTHREAD_PROCESS_SHARED, PTHREAD_MUTEX_STALLED);
-	return r ? r : shows(m, &with, &without, sizeof(*m));
+	return r ? r : shows(m, &with, &without, sizeof(with));
 }
 
-int gosysv_pshared_mutex_lock(pthread_mutex_t *m, int64_t ns)
+int gosysv_pshared_mutex_lock(struct gosysv_mutex *m, int64_t ns)
 {
 	struct timespec until;
 	int r;
 
 	if (ns < 0)
-		return -pthread_mutex_lock(m);
+		return -pthread_mutex_lock(mutex_of(m));
 	until = after(CLOCK, ns);
-	r = mutex_lock_until(m, &until);
+	r = mutex_lock_until(mutex_of(m), &until);
 	if (r == EINVAL) { /* PTHREAD_PRIO_INHERIT before Linux 5.14 */
 		until = after(CLOCK_REALTIME, ns);
-		r = pthread_mutex_timedlock(m, &until);
+		r = pthread_mutex_timedlock(mutex_of(m), &until);
 	}
 	return -r;
 }
@@ -123,26 +128,26 @@ int gosysv_pshared_mutex_lock(pthread_mutex_t *m, int64_t ns)
  * Not pthread_mutex_trylock: glibc's leaves a mutex that is not recoverable
  * locked by the caller, so that all others wait for ever. -ETIMEDOUT is busy.
  */
-int gosysv_pshared_mutex_trylock(pthread_mutex_t *m)
+int gosysv_pshared_mutex_trylock(struct gosysv_mutex *m)
 {
 	const struct timespec past = { 0, 0 };
 
-	return -pthread_mutex_timedlock(m, &past);
+	return -pthread_mutex_timedlock(mutex_of(m), &past);
 }
 
-int gosysv_pshared_mutex_unlock(pthread_mutex_t *m)
+int gosysv_pshared_mutex_unlock(struct gosysv_mutex *m)
 {
-	return -pthread_mutex_unlock(m);
+	return -pthread_mutex_unlock(mutex_of(m));
 }
 
-int gosysv_pshared_mutex_consistent(pthread_mutex_t *m)
+int gosysv_pshared_mutex_consistent(struct gosysv_mutex *m)
 {
-	return -pthread_mutex_consistent(m);
+	return -pthread_mutex_consistent(mutex_of(m));
 }
 
-int gosysv_pshared_mutex_destroy(pthread_mutex_t *m)
+int gosysv_pshared_mutex_destroy(struct gosysv_mutex *m)
 {
-	return -pthread_mutex_destroy(m);
+	return -pthread_mutex_destroy(mutex_of(m));
 }
 
 /* Semaphores: these return -1 and set errno. */
@@ -251,9 +256,11 @@ static int cond_wait_for(pthread_cond_t *c, pthread_mutex_t *m, int64_t ns)
 }
 #endif
 
-int gosysv_pshared_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t ns)
+int gosysv_pshared_cond_wait(pthread_cond_t *c, struct gosysv_mutex *m,
+			     int64_t ns)
 {
-	return ns < 0 ? -pthread_cond_wait(c, m) : cond_wait_for(c, m, ns);
+	return ns < 0 ? -pthread_cond_wait(c, mutex_of(m)) :
+			cond_wait_for(c, mutex_of(m), ns);
 }
 
 int gosysv_pshared_cond_signal(pthread_cond_t *c)

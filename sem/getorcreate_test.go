@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -195,12 +196,24 @@ func TestGetOrCreateAsNobody(t *testing.T) {
 // time. One of them makes it, and all see the values that it gives.
 func TestGetOrCreateRace(t *testing.T) {
 	needPrivateNS(t)
-	rounds := 1000
+	const each = 1000 // rounds of the same processes
+	campaigns := 1
 	if os.Getenv("SEM_SOAK") != "" {
-		rounds = 20_000
+		campaigns = 20
 	}
-	const processes = 32
-	peers := make([]*peer, processes)
+	creators := map[string]int{}
+	for i := range campaigns {
+		t.Run(strconv.Itoa(i), func(t *testing.T) { raceToCreate(t, each, creators) })
+		fmt.Printf("%d of %d rounds of GetOrCreate by %d processes: creators %v\n", (i+1)*each, campaigns*each, racers, creators)
+	}
+}
+
+const racers = 32
+
+// raceToCreate starts processes, and has them race so often.
+func raceToCreate(t *testing.T, rounds int, creators map[string]int) {
+	t.Helper()
+	peers := make([]*peer, racers)
 	for i := range peers {
 		if i%2 == 0 {
 			peers[i] = startC(t)
@@ -209,12 +222,8 @@ func TestGetOrCreateRace(t *testing.T) {
 		}
 	}
 	gate := newSet(t, 1)
-	creators := map[string]int{}
 	for round := range rounds {
 		creators[raceRound(t, peers, gate, round)]++
-		if (round+1)%1000 == 0 {
-			fmt.Printf("%d of %d rounds of GetOrCreate by %d processes: creators %v\n", round+1, rounds, processes, creators)
-		}
 	}
 }
 

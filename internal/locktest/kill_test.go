@@ -51,6 +51,8 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, LOCK_SEED=%d", kills, seed)
+	const campaigns = 6
+	each := (kills + campaigns - 1) / campaigns
 	for _, v := range []struct {
 		kind    string
 		threads int
@@ -59,7 +61,7 @@ func TestKill(t *testing.T) {
 			name := fmt.Sprintf("%s/%s victims of %d threads", v.kind, lang, v.threads)
 			t.Run(name, func(t *testing.T) {
 				c := newCampaign(t, v.kind, lang, v.threads, seed)
-				for c.kills < kills/6 || !c.saw() && c.kills < kills/6+mostMore {
+				for c.kills < each || !c.saw() && c.kills < each+mostMore {
 					c.kill()
 					if soak && c.kills%250 == 0 {
 						fmt.Printf("%s: %s\n", name, c)
