@@ -47,4 +47,10 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README says make %s, and the Makefile has no such target", target)
 		}
 	}
+
+	for _, m := range regexp.MustCompile(`\]\(([\w./-]+)[)#]`).FindAllStringSubmatch(string(readme), -1) {
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("README has a link to %v", err)
+		}
+	}
 }
