@@ -161,7 +161,7 @@ func TestOpErrors(t *testing.T) {
 		{id.OpContext(t.Context()), `semtimedop\(id=\d+\): invalid argument: there is no operation`, syscall.EINVAL, nil},
 		{id.Op(nowait), `semop\(id=\d+, \{0 -1 IPC_NOWAIT\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
 		{soon(func() error { return id.OpTimeout(time.Hour, nowait) }), `semtimedop\(id=\d+, \{0 -1 IPC_NOWAIT\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
-		{soon(func() error { return id.OpContext(t.Context(), sem.Op{Num: 1, Op: -1}, nowait) }), `semop\(id=\d+, \{1 -1\}, \{0 -1 IPC_NOWAIT\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
+		{soon(func() error { return id.OpContext(t.Context(), sem.Op{Num: 1, Op: -1}, nowait) }), `semtimedop\(id=\d+, \{1 -1\}, \{0 -1 IPC_NOWAIT\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
 		{id.Op(sem.Op{Num: 1, Flags: sem.IPC_NOWAIT}), `semop\(id=\d+, \{1 \+0 IPC_NOWAIT\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
 		{id.OpTimeout(time.Millisecond, down), `semtimedop\(id=\d+, \{0 -1\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},
 		{id.OpTimeout(0, down), `semtimedop\(id=\d+, \{0 -1\}\): resource temporarily unavailable`, syscall.EAGAIN, nil},

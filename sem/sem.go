@@ -244,14 +244,13 @@ func (id ID) OpContext(ctx context.Context, ops ...Op) error {
 	if ctx.Done() == nil {
 		return id.Op(ops...)
 	}
-	if nowait(ops) {
-		if err := ctx.Err(); err != nil {
-			return err
+	errno, err := ctxwait.Do(ctx, syscall.ETIMEDOUT, func(d time.Duration) syscall.Errno {
+		began := time.Now()
+		errno := semop(id, ops, d)
+		if errno == syscall.EAGAIN && (!nowait(ops) || time.Since(began) >= d) {
+			return syscall.ETIMEDOUT // and not an operation that may not wait
 		}
-		return id.Op(ops...)
-	}
-	errno, err := ctxwait.Do(ctx, syscall.EAGAIN, func(d time.Duration) syscall.Errno {
-		return semop(id, ops, d)
+		return errno
 	})
 	if errno != 0 {
 		return opError(id, ops, "semtimedop", errno)

@@ -105,6 +105,31 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestCancelMixed: an operation that may wait is cancelled beside one that may
+// not: the kernel waits for the first that is not possible.
+func TestCancelMixed(t *testing.T) {
+	id := newSet(t, 0, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := async(t, func() error {
+		return id.OpContext(ctx, sem.Op{Num: 0, Op: -1}, sem.Op{Num: 1, Op: -1, Flags: sem.IPC_NOWAIT})
+	})
+	awaitWaiting(t, id, 0, 1)
+	cancel()
+	if err := waited(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	waited = async(t, func() error {
+		return id.OpContext(ctx, sem.Op{Num: 0, Op: -1}, sem.Op{Num: 1, Op: -1, Flags: sem.IPC_NOWAIT})
+	})
+	awaitWaiting(t, id, 0, 1)
+	ok(t, id.Op(sem.Op{Num: 0, Op: 1})) // now it is the other one's turn
+	wantErrno(t, waited(), syscall.EAGAIN)
+	wantValues(t, id, 1, 0)
+}
+
 // TestWakeUps: who waits with a context that can be cancelled looks at it 20
 // times a second at most, and who has none does not wake up.
 func TestWakeUps(t *testing.T) {
