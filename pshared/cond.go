@@ -58,7 +58,9 @@ func OpenCond(a *shm.Attachment, off int) (*Cond, error) {
 // without a signal: call it in a loop that looks at what it waits for.
 //
 // Errors are those of [Mutex.Lock]: after [ErrOwnerDied] the goroutine has the
-// mutex, after [ErrNotRecoverable] not; EPERM if it did not have it.
+// mutex, after [ErrNotRecoverable] not; EPERM if it did not have it. (Of a mutex
+// that a C program has initialised as PTHREAD_MUTEX_NORMAL and not robust, that
+// can be told only where no goroutine of this process has it.)
 func (c *Cond) Wait(m *Mutex) error {
 	return c.wait("pthread_cond_wait", m, forever)
 }
@@ -66,7 +68,8 @@ func (c *Cond) Wait(m *Mutex) error {
 // WaitContext is [Cond.Wait] that waits until the context is done at most
 // (pthread_cond_clockwait). While it waits it returns nil about 17 times a
 // second, as without a signal: a signal that came just then must not be waited
-// for again, and only the caller's loop can tell.
+// for again, and only the caller's loop can tell. Taking the mutex again, at the
+// end, knows no context.
 //
 // Errors are those of Wait and of ctx.Err; the goroutine has the mutex after
 // the latter.

@@ -45,6 +45,11 @@
 // mutex: four times a second, for the libc can lose a wake-up when a process is
 // killed.
 //
+// Threads are told apart by their numbers (gettid(2)). Processes that share such
+// an object must share a pid namespace too: across containers with pid
+// namespaces of their own, two threads may have the same number, and one is
+// taken for the owner of what the other has locked. Package sem does not mind.
+//
 // # The attachment
 //
 // A lock that is held, and any call that runs, holds the attachment

@@ -60,6 +60,27 @@ func TestMutexesOfC(t *testing.T) {
 	}
 }
 
+// TestRecursiveOwnerDied: a robust and recursive mutex of C that is locked twice
+// after its owner's death, and not made consistent, is given back twice all the
+// same: nothing stays held.
+func TestRecursiveOwnerDied(t *testing.T) {
+	a := segment(t)
+	c := startC(t, a)
+	c.ok("mutex_init", theMutex, "shared", "robust", "recursive")
+	owner := startC(t, a)
+	owner.ok("mutex_lock", theMutex)
+	owner.die()
+	m := openMutex(a)
+	wantIs(t, m.Lock(), pshared.ErrOwnerDied)
+	ok(t, m.Lock())
+	wantIs(t, a.Detach(), shm.ErrBusy)
+	wantIs(t, m.Unlock(), pshared.ErrNotRecoverable)
+	wantIs(t, a.Detach(), shm.ErrBusy)
+	ok(t, m.Unlock())
+	wantIs(t, m.Lock(), pshared.ErrNotRecoverable)
+	ok(t, m.Destroy(), a.Detach())
+}
+
 // useMutex takes the mutex in one of the ways while it is free, and while C
 // has it.
 func useMutex(t *testing.T, a *shm.Attachment, m *pshared.Mutex, c *peer, name string, take func() error) {

@@ -62,7 +62,9 @@ func OpenMutex(a *shm.Attachment, off int) (*Mutex, error) {
 }
 
 // Robust tells whether the mutex is PTHREAD_MUTEX_ROBUST. If it is not, nobody
-// learns of the death of an owner: all who want it wait for ever.
+// learns of the death of an owner: all who want it wait for ever. And if one who
+// waits is killed when it is woken up, the rest sleep until somebody else has to
+// wait and unlocks.
 func (m *Mutex) Robust() bool { return m.robust }
 
 // Lock takes the mutex, and waits until it can (pthread_mutex_lock). The
@@ -170,6 +172,8 @@ func (m *Mutex) lost() {
 // Errors: EPERM (fs.ErrPermission), and nothing done, if the goroutine does not
 // have it. (Where another goroutine of this process has it, and a C program has
 // initialised it as PTHREAD_MUTEX_NORMAL and not robust, that cannot be told.)
+// [ErrNotRecoverable] from a recursive one that was locked again after
+// [ErrOwnerDied], without Consistent: one of the times is given back.
 // [shm.ErrDetached].
 func (m *Mutex) Unlock() error {
 	if err := m.a.Hold(); err != nil { // a second one, for who does not have it
@@ -180,11 +184,15 @@ func (m *Mutex) Unlock() error {
 		errno = m.m.unlock()
 	}
 	m.a.Release()
+	// ENOTRECOVERABLE is of a recursive one, locked more than once since its
+	// owner died: one of the times is given back.
+	if errno == 0 || errno == syscall.ENOTRECOVERABLE {
+		m.held.Add(-1)
+		m.unpin()
+	}
 	if errno != 0 {
 		return m.failed("pthread_mutex_unlock", errno)
 	}
-	m.held.Add(-1)
-	m.unpin()
 	return nil
 }
 

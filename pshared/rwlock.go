@@ -147,7 +147,7 @@ func (rw *RWLock) taken(call string, errno syscall.Errno) error {
 // Unlock gives back what this goroutine has locked, for reading or for writing
 // (pthread_rwlock_unlock). The libc does not check that it has: an Unlock too
 // many, while other goroutines of this process have the lock, takes it from
-// them.
+// them or, if one has it for writing, spoils the lock for all processes.
 //
 // Errors: EPERM (fs.ErrPermission), and nothing done, if no goroutine of this
 // process has it; [shm.ErrDetached].

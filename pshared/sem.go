@@ -12,8 +12,10 @@ import (
 )
 
 // Sem is a sem_t in a segment: a count that anybody may raise, and that no one
-// owns. What a process has taken from it when it dies is lost. Its methods may
-// be called from many goroutines at once.
+// owns. What a process has taken from it when it dies is lost. So is a wake-up
+// of one that is killed while it waits: others that wait sleep on, although the
+// value is not 0, until the next Post. Its methods may be called from many
+// goroutines at once.
 type Sem struct {
 	object
 	s *SemT
