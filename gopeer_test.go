@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/cstruct"
 )
 
@@ -25,7 +26,7 @@ const asPeer = "SHM_TEST_PEER"
 // goPeer is the peer of peer_test.go in Go. It does all it does through the
 // package's API.
 type goPeer struct {
-	words    []string // of the command that are not taken yet
+	words    cpeer.Words // of the command that are not taken yet
 	attached []*shm.Attachment
 }
 
@@ -48,14 +49,7 @@ func servePeer(in io.Reader, out io.Writer) {
 	}
 }
 
-func (p *goPeer) word() string {
-	if len(p.words) == 0 {
-		return ""
-	}
-	w := p.words[0]
-	p.words = p.words[1:]
-	return w
-}
+func (p *goPeer) word() string { return p.words.Next() }
 
 func (p *goPeer) uint() uint64 {
 	w := p.word()

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"regexp"
 	"slices"
 	"syscall"
 	"testing"
 	"unsafe"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/errtest"
 	"github.com/gosysv/shm/pshared"
 )
 
@@ -35,23 +35,10 @@ import (
 //     TestSignals and TestContexts.
 //   - EPERM of pthread_rwlock_unlock: glibc does not look. It is the package's.
 
-// wantError fails the test unless the error is one of a call with the errno,
-// of which the text matches, and is those of the targets and no other.
+// wantError is [errtest.Want] of what errors can be here.
 func wantError(t *testing.T, err error, pattern string, errno syscall.Errno, is ...error) {
 	t.Helper()
-	var e *shm.Error
-	if !errors.As(err, &e) || e.Errno != errno || !errors.Is(err, errno) {
-		t.Errorf("got %v, want %v", err, errno)
-		return
-	}
-	if !regexp.MustCompile("^" + pattern + "$").MatchString(err.Error()) {
-		t.Errorf("got  %v\nwant %s", err, pattern)
-	}
-	for _, target := range []error{fs.ErrPermission, pshared.ErrOwnerDied, pshared.ErrNotRecoverable} {
-		if want := slices.Contains(is, target); errors.Is(err, target) != want {
-			t.Errorf("%v: errors.Is %v: %v", err, target, !want)
-		}
-	}
+	errtest.Want(t, err, pattern, errno, []error{fs.ErrPermission, pshared.ErrOwnerDied, pshared.ErrNotRecoverable}, is)
 }
 
 const (

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/pshared"
 )
 
@@ -25,7 +26,7 @@ const asPeer = "PSHARED_TEST_PEER"
 type goPeer struct {
 	lines *bufio.Scanner
 	out   io.Writer
-	words []string // of the command that are not taken yet
+	words cpeer.Words // of the command that are not taken yet
 	a     *shm.Attachment
 
 	// What was initialised or opened, by offset.
@@ -78,14 +79,7 @@ func (p *goPeer) answer(n int, err error) {
 	}
 }
 
-func (p *goPeer) word() string {
-	if len(p.words) == 0 {
-		return ""
-	}
-	w := p.words[0]
-	p.words = p.words[1:]
-	return w
-}
+func (p *goPeer) word() string { return p.words.Next() }
 
 func (p *goPeer) int() int { return must(strconv.Atoi(p.word())) }
 

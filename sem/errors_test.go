@@ -8,37 +8,21 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/errtest"
 	"github.com/gosysv/shm/internal/ipcns"
 	"github.com/gosysv/shm/sem"
 )
 
-// wantError compares the whole text of an error with a pattern, and checks
-// that it is the errno, and is what else is named. What it is not named to be
-// it must not be.
+// wantError is [errtest.Want] of what errors can be here.
 func wantError(t *testing.T, err error, pattern string, errno syscall.Errno, is ...error) {
 	t.Helper()
-	var e *shm.Error
-	if !errors.As(err, &e) || e.Errno != errno || !errors.Is(err, errno) {
-		t.Errorf("got %v, want %v", err, errno)
-		return
-	}
-	if !regexp.MustCompile("^" + pattern + "$").MatchString(err.Error()) {
-		t.Errorf("got  %v\nwant %s", err, pattern)
-	}
-	for _, target := range []error{fs.ErrExist, fs.ErrNotExist, fs.ErrPermission, shm.ErrRemoved} {
-		want := slices.Contains(is, target)
-		if errors.Is(err, target) != want {
-			t.Errorf("%v: errors.Is %v: %v", err, target, !want)
-		}
-	}
+	errtest.Want(t, err, pattern, errno, []error{fs.ErrExist, fs.ErrNotExist, fs.ErrPermission, shm.ErrRemoved}, is)
 }
 
 // lastOf returns the error of a call that has other results.

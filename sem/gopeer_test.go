@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/cstruct"
 	"github.com/gosysv/shm/sem"
 )
@@ -29,7 +30,7 @@ const asPeer = "SEM_TEST_PEER"
 // goPeer is the peer of peer_test.go in Go. It does all it does through the
 // package's API.
 type goPeer struct {
-	words   []string // of the command that are not taken yet
+	words   cpeer.Words // of the command that are not taken yet
 	mutexes map[sem.ID]*sem.Mutex
 }
 
@@ -56,14 +57,7 @@ func servePeer(in io.Reader, out io.Writer) {
 	}
 }
 
-func (p *goPeer) word() string {
-	if len(p.words) == 0 {
-		return ""
-	}
-	w := p.words[0]
-	p.words = p.words[1:]
-	return w
-}
+func (p *goPeer) word() string { return p.words.Next() }
 
 func (p *goPeer) int() int {
 	n, _ := strconv.ParseInt(p.word(), 0, 64)

@@ -197,3 +197,16 @@ func (p *Peer) End() *os.ProcessState {
 	_ = p.cmd.Wait() // how it ended is in ProcessState
 	return p.cmd.ProcessState
 }
+
+// Words are those of a command that a peer in Go has not taken yet.
+type Words []string
+
+// Next takes a word, or "" if there is none left.
+func (w *Words) Next() string {
+	if len(*w) == 0 {
+		return ""
+	}
+	word := (*w)[0]
+	*w = (*w)[1:]
+	return word
+}

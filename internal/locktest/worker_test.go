@@ -93,7 +93,7 @@ type goWorker struct {
 	a       *shm.Attachment
 	s       *shared
 	set     sem.ID
-	words   []string // of the command that are not taken yet
+	words   cpeer.Words // of the command that are not taken yet
 	kind    string
 	first   int
 	signals atomic.Int64
@@ -120,14 +120,7 @@ func serve(in io.Reader, out io.Writer) {
 	}
 }
 
-func (w *goWorker) word() string {
-	if len(w.words) == 0 {
-		return ""
-	}
-	word := w.words[0]
-	w.words = w.words[1:]
-	return word
-}
+func (w *goWorker) word() string { return w.words.Next() }
 
 func (w *goWorker) int() int {
 	n, _ := strconv.Atoi(w.word())

@@ -21,6 +21,7 @@ import (
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/ipcns"
 	"github.com/gosysv/shm/internal/twins"
+	"github.com/gosysv/shm/internal/twins/twinstest"
 	"github.com/gosysv/shm/sem"
 )
 
@@ -121,8 +122,8 @@ func TestOneSideOnly(t *testing.T) {
 	for _, k := range kinds {
 		for _, p := range []struct{ parent, child string }{{"Go", "C"}, {"C", "Go"}} {
 			t.Run(k.kind+"/"+p.parent+"_"+p.child, func(t *testing.T) {
-				before := list(t)
-				child := script(t, dir, "exec "+programs[p.child]+` "$1" none "$3"`)
+				before := twinstest.List(t)
+				child := twinstest.Script(t, dir, "exec "+programs[p.child]+` "$1" none "$3"`)
 				var out bytes.Buffer
 				var exit *exec.ExitError
 				for range attempts { // as in the demo: it can be lucky
@@ -134,7 +135,7 @@ func TestOneSideOnly(t *testing.T) {
 				if exit == nil || exit.ExitCode() != corrupted {
 					t.Errorf("%v, want exit status %d\n%s", exit, corrupted, &out)
 				}
-				noneLeft(t, before)
+				twinstest.NoneLeft(t, before)
 			})
 		}
 	}
@@ -144,7 +145,7 @@ func TestOneSideOnly(t *testing.T) {
 func TestFailure(t *testing.T) {
 	dir := t.TempDir()
 	programs := buildAll(t)
-	killed := script(t, dir, "kill -9 $$")
+	killed := twinstest.Script(t, dir, "kill -9 $$")
 	missing := filepath.Join(dir, "missing")
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -153,7 +154,7 @@ func TestFailure(t *testing.T) {
 	defer full.Close()
 
 	// Files whose keys have a segment or a set of somebody else's.
-	segment, set := script(t, dir, ""), script(t, dir, "")
+	segment, set := twinstest.Script(t, dir, ""), twinstest.Script(t, dir, "")
 	id, err := shm.Get(ftok(t, segment), 4096, shm.IPC_CREAT|shm.IPC_EXCL|0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func TestFailure(t *testing.T) {
 	} {
 		for language, program := range programs {
 			t.Run(language+"/"+tt.name, func(t *testing.T) {
-				before := list(t)
+				before := twinstest.List(t)
 				cmd := exec.CommandContext(t.Context(), program, tt.args...)
 				var stderr bytes.Buffer
 				cmd.Stderr = &stderr
@@ -204,7 +205,7 @@ func TestFailure(t *testing.T) {
 				if got := strings.TrimSpace(stderr.String()); !regexp.MustCompile(`(?i)` + tt.want).MatchString(got) {
 					t.Errorf("standard error %q, want %q", got, tt.want)
 				}
-				noneLeft(t, before)
+				twinstest.NoneLeft(t, before)
 			})
 		}
 	}
@@ -221,10 +222,10 @@ func TestLeft(t *testing.T) {
 	dir := t.TempDir()
 	key := ftok(t, dir)
 	programs := buildAll(t)
-	killer := script(t, dir, "kill -9 $PPID")
+	killer := twinstest.Script(t, dir, "kill -9 $PPID")
 	for language, program := range programs {
 		t.Run(language, func(t *testing.T) {
-			before := list(t)
+			before := twinstest.List(t)
 			err := twins.Run(t.Context(), &bytes.Buffer{}, program, "parent", "sem", killer, dir)
 			if err == nil || !strings.Contains(err.Error(), "killed") {
 				t.Errorf("error %v", err)
@@ -268,15 +269,15 @@ func TestWarnings(t *testing.T) {
 // demo runs the demo, and returns what it prints.
 func demo(t *testing.T, dangerously bool) string {
 	t.Helper()
-	readSources(t)
-	before := list(t)
+	twinstest.ReadSources(t, "../locks.c", "../locks.go")
+	before := twinstest.List(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out bytes.Buffer
 	if err := run(ctx, &out, dangerously); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	noneLeft(t, before)
+	twinstest.NoneLeft(t, before)
 	return out.String()
 }
 
@@ -288,7 +289,7 @@ var built struct {
 // buildAll builds the programs, once in a test process.
 func buildAll(t *testing.T) map[string]string {
 	t.Helper()
-	readSources(t)
+	twinstest.ReadSources(t, "../locks.c", "../locks.go")
 	if built.programs != nil {
 		return built.programs
 	}
@@ -304,36 +305,6 @@ func buildAll(t *testing.T) map[string]string {
 }
 
 func removeAll() { _ = os.RemoveAll(built.dir) }
-
-// readSources shows the test cache the files that only go build and the C
-// compiler read.
-func readSources(t *testing.T) {
-	t.Helper()
-	for _, path := range []string{"../locks.c", "../locks.go"} {
-		if _, err := os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// script makes a program of one line of shell.
-func script(t *testing.T, dir, line string) string {
-	t.Helper()
-	f, err := os.CreateTemp(dir, "script")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintf(f, "#!/bin/sh\n%s\n", line); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Chmod(0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return f.Name()
-}
 
 func ftok(t *testing.T, path string) shm.Key {
 	t.Helper()
@@ -355,28 +326,4 @@ func numbers(t *testing.T, words []string) []int {
 		n = append(n, i)
 	}
 	return n
-}
-
-// list returns the objects that there are.
-func list(t *testing.T) map[string]shm.Key {
-	t.Helper()
-	all, err := twins.Objects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// noneLeft fails the test if there are objects that were not there before.
-func noneLeft(t *testing.T, before map[string]shm.Key) {
-	t.Helper()
-	if !ipcns.Private() {
-		t.Log("others may make objects here: not counted")
-		return
-	}
-	for command, key := range list(t) {
-		if _, ok := before[command]; !ok {
-			t.Errorf("left, to be removed by %s: key %v", command, key)
-		}
-	}
 }

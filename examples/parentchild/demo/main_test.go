@@ -19,6 +19,7 @@ import (
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/ipcns"
 	"github.com/gosysv/shm/internal/twins"
+	"github.com/gosysv/shm/internal/twins/twinstest"
 )
 
 func TestMain(m *testing.M) { ipcns.Main(m, cpeer.Remove) }
@@ -37,8 +38,8 @@ parent  P  pid (\d+)  removed segment \d+
 `
 
 func TestRun(t *testing.T) {
-	readSources(t)
-	before := list(t)
+	twinstest.ReadSources(t, "../parentchild.c", "../parentchild.go")
+	before := twinstest.List(t)
 	var out bytes.Buffer
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
@@ -80,20 +81,20 @@ func TestRun(t *testing.T) {
 	if want := "no segment is left: /proc/sysvipc/shm has none with these processes' key\n"; rest != want {
 		t.Errorf("ends with %q, want %q", rest, want)
 	}
-	noneLeft(t, before)
+	twinstest.NoneLeft(t, before)
 }
 
 // A program that fails says why, exits with status 1 and leaves no segment.
 func TestFailure(t *testing.T) {
 	dir := t.TempDir()
 	programs := buildAll(t, dir)
-	killed := script(t, dir, "kill -9 $$")
+	killed := twinstest.Script(t, dir, "kill -9 $$")
 	missing := filepath.Join(dir, "missing")
 	full := open(t, "/dev/full")
 	closed := closedPipe(t)
 
 	// A segment of somebody else's: it has the key of a file, and no NUL.
-	taken := script(t, dir, "")
+	taken := twinstest.Script(t, dir, "")
 	key, err := shm.Ftok(taken, 'S')
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func TestFailure(t *testing.T) {
 	} {
 		for language, program := range programs {
 			t.Run(language+"/"+tt.name, func(t *testing.T) {
-				before := list(t)
+				before := twinstest.List(t)
 				cmd := exec.CommandContext(t.Context(), program, tt.args...)
 				var stderr bytes.Buffer
 				cmd.Stderr = &stderr
@@ -153,7 +154,7 @@ func TestFailure(t *testing.T) {
 				if got := strings.TrimSpace(stderr.String()); !regexp.MustCompile(`(?i)` + tt.want).MatchString(got) {
 					t.Errorf("standard error %q, want %q", got, tt.want)
 				}
-				noneLeft(t, before)
+				twinstest.NoneLeft(t, before)
 			})
 		}
 	}
@@ -171,14 +172,14 @@ func TestTimeout(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hang := script(t, dir, "echo hanging; read line <"+fifo)
+	hang := twinstest.Script(t, dir, "echo hanging; read line <"+fifo)
 	for language, program := range programs {
 		t.Run(language, func(t *testing.T) {
 			key, err := shm.Ftok(dir, 'S')
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := list(t)
+			before := twinstest.List(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			err = twins.Run(ctx, &trigger{word: "hanging", pull: cancel}, program, "parent", hang, dir)
@@ -226,42 +227,12 @@ func TestWarnings(t *testing.T) {
 
 func buildAll(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	readSources(t)
+	twinstest.ReadSources(t, "../parentchild.c", "../parentchild.go")
 	programs, err := twins.Build(t.Context(), dir, example, source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return programs
-}
-
-// readSources shows the test cache the files that only go build and the C
-// compiler read.
-func readSources(t *testing.T) {
-	t.Helper()
-	for _, path := range []string{"../parentchild.c", "../parentchild.go"} {
-		if _, err := os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// script makes a program of one line of shell.
-func script(t *testing.T, dir, line string) string {
-	t.Helper()
-	f, err := os.CreateTemp(dir, "script")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintf(f, "#!/bin/sh\n%s\n", line); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Chmod(0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return f.Name()
 }
 
 func open(t *testing.T, path string) *os.File {
@@ -301,28 +272,4 @@ func (t *trigger) Write(p []byte) (int, error) {
 		t.pull()
 	}
 	return len(p), nil
-}
-
-// list returns the objects that there are.
-func list(t *testing.T) map[string]shm.Key {
-	t.Helper()
-	all, err := twins.Objects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// noneLeft fails the test if there are objects that were not there before.
-func noneLeft(t *testing.T, before map[string]shm.Key) {
-	t.Helper()
-	if !ipcns.Private() {
-		t.Log("others may make segments here: not counted")
-		return
-	}
-	for command, key := range list(t) {
-		if _, ok := before[command]; !ok {
-			t.Errorf("left, to be removed by %s: key %v", command, key)
-		}
-	}
 }
