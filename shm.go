@@ -3,16 +3,15 @@
 package shm
 
 // Everything of this package that touches C is in this file.
+//
+// What goes by pointer into a shim that neither keeps it nor calls back stays
+// on the stack; for the shims that take no pointer there is nothing to say.
 
 /*
 #cgo noescape gosysv_shm_ftok
 #cgo nocallback gosysv_shm_ftok
-#cgo noescape gosysv_shm_get
-#cgo nocallback gosysv_shm_get
 #cgo noescape gosysv_shm_attach
 #cgo nocallback gosysv_shm_attach
-#cgo noescape gosysv_shm_detach
-#cgo nocallback gosysv_shm_detach
 #cgo noescape gosysv_shm_ctl
 #cgo nocallback gosysv_shm_ctl
 #cgo noescape gosysv_shm_limits
@@ -21,14 +20,8 @@ package shm
 #cgo nocallback gosysv_shm_usage
 #cgo noescape gosysv_shm_list
 #cgo nocallback gosysv_shm_list
-#cgo noescape gosysv_shm_shmlba
-#cgo nocallback gosysv_shm_shmlba
 #cgo noescape gosysv_shm_reserve
 #cgo nocallback gosysv_shm_reserve
-#cgo noescape gosysv_shm_cover
-#cgo nocallback gosysv_shm_cover
-#cgo noescape gosysv_shm_unmap
-#cgo nocallback gosysv_shm_unmap
 #include "shm.h"
 */
 import "C"
@@ -309,9 +302,9 @@ type Segment struct {
 
 // List returns every segment of this IPC namespace, in the order of the
 // kernel's table, whoever owns it and whether or not it may be read. It walks
-// the table in C (SHM_INFO, then SHM_STAT_ANY for each slot), in one crossing
-// for up to 64 segments and in two for more. The table is not locked: segments
-// that others make or remove meanwhile may be missing or be there.
+// the table in C (SHM_INFO, then SHM_STAT_ANY for each slot), once, in one
+// crossing for up to 64 segments and in two for more. The table is not locked:
+// segments that others make or remove meanwhile may be missing or be there.
 //
 // Where the kernel has no SHM_STAT_ANY (before 4.17), List returns the
 // segments that the caller may read, and [ErrPartial] if there are others.
@@ -366,14 +359,11 @@ func SHMLBA() int { return int(C.gosysv_shm_shmlba()) }
 // The calls, as the rest of the package sees them. They make no errors of
 // their own, so that the hints of an error can be looked up with them.
 
-func errno(r C.int) syscall.Errno { return syscall.Errno(-r) }
+func errno(r C.int) syscall.Errno { return syscall.Errno(-min(r, 0)) }
 
 func shmget(key Key, size int, flags GetFlag) (ID, syscall.Errno) {
 	r := C.gosysv_shm_get(C.key_t(key), C.size_t(size), C.int(flags))
-	if r < 0 {
-		return 0, errno(r)
-	}
-	return ID(r), 0
+	return ID(r), errno(r)
 }
 
 // shmat attaches and tells the size. inStat says that the error is not
@@ -393,10 +383,7 @@ func shmdt(base unsafe.Pointer) syscall.Errno {
 
 func shmctl(id ID, cmd C.int, ds *ShmidDS) (int, syscall.Errno) {
 	r := C.gosysv_shm_ctl(C.int(id), cmd, (*C.struct_shmid_ds)(unsafe.Pointer(ds)))
-	if r < 0 {
-		return 0, errno(r)
-	}
-	return int(r), 0
+	return int(r), errno(r)
 }
 
 // stat is IPC_STAT or, where that is not permitted, SHM_STAT_ANY, which takes

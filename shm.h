@@ -99,7 +99,8 @@ GOSYSV_SHM_HIDDEN int gosysv_shm_usage(struct shm_info *info);
 /*
  * SHM_INFO, then SHM_STAT_ANY for every index up to the highest in use, or
  * SHM_STAT on kernels that have no other. Returns the number of segments
- * found, of which the first cap are in segs.
+ * found, which are in segs; or, where it is more than cap, how many there may
+ * be, and what is in segs is of no use.
  */
 GOSYSV_SHM_HIDDEN int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap,
 				      struct gosysv_shm_listed *listed);

@@ -107,6 +107,8 @@ int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap,
 
 	if (highest < 0)
 		return highest;
+	if (info.used_ids > cap)
+		return info.used_ids;
 	listed->stat = 1;
 	for (int index = 0; index <= highest; index++) {
 		struct gosysv_shm_segment *s = n < cap ? &segs[n] : &past_cap;
