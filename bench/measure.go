@@ -45,6 +45,18 @@ func timed(name string, work func(n int) error) contender {
 	}}
 }
 
+// warmed makes a contender do the work once before each sample.
+func warmed(c contender) contender {
+	sample := c.sample
+	c.sample = func(n int) (time.Duration, error) {
+		if _, err := sample(1); err != nil {
+			return 0, err
+		}
+		return sample(n)
+	}
+	return c
+}
+
 // effort is how much is measured.
 type effort struct {
 	rounds int
