@@ -7,8 +7,3 @@ package main
 //
 //go:noescape
 func relax()
-
-// fence keeps the CPU from loading what it has not been told of yet.
-//
-//go:noescape
-func fence()

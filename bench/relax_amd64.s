@@ -4,8 +4,3 @@
 TEXT ·relax(SB), NOSPLIT, $0-0
 	PAUSE
 	RET
-
-// func fence()
-TEXT ·fence(SB), NOSPLIT, $0-0
-	LFENCE
-	RET

@@ -12,42 +12,21 @@ import (
 )
 
 var transports = map[string]transport{
-	"spin":        {(*peer).spinSend, (*peer).spinReceive},
-	"spin-fenced": {(*peer).spinSend, (*peer).fencedReceive},
-	"futex":       {(*peer).futexSend, (*peer).futexReceive},
-	"semaphore":   {(*peer).semSend, (*peer).semReceive},
-	"pipe":        {(*peer).pipeSend, (*peer).pipeReceive},
-	"socket":      {(*peer).socketSend, (*peer).socketReceive},
-	"queue":       {(*peer).queueSend, (*peer).queueReceive},
-	"slots-spin":  {(*peer).slotsSpinSend, (*peer).slotsSpinReceive},
-	"slots-copy":  {(*peer).slotsCopySend, (*peer).slotsCopyReceive},
-	"slots-futex": {(*peer).slotsFutexSend, (*peer).slotsFutexReceive},
-	"mutex":       {(*peer).mutexCount, (*peer).mutexCount},
-	"semop":       {(*peer).semopCount, (*peer).semopCount},
+	"spin":        {loops: map[string]loop{"ping": (*peer).spinPing, "pong": (*peer).spinPong}},
+	"spin-in-c":   {loops: map[string]loop{"ping": (*peer).spinPingInC, "pong": (*peer).spinPongInC}},
+	"futex":       {send: (*peer).futexSend, receive: (*peer).futexReceive},
+	"semaphore":   {send: (*peer).semSend, receive: (*peer).semReceive},
+	"pipe":        {send: (*peer).pipeSend, receive: (*peer).pipeReceive},
+	"socket":      {send: (*peer).socketSend, receive: (*peer).socketReceive},
+	"queue":       {send: (*peer).queueSend, receive: (*peer).queueReceive},
+	"slots-spin":  {send: (*peer).slotsSpinSend, receive: (*peer).slotsSpinReceive},
+	"slots-copy":  {send: (*peer).slotsCopySend, receive: (*peer).slotsCopyReceive},
+	"slots-futex": {send: (*peer).slotsFutexSend, receive: (*peer).slotsFutexReceive},
+	"mutex":       {send: (*peer).mutexCount, receive: (*peer).mutexCount},
+	"semop":       {send: (*peer).semopCount, receive: (*peer).semopCount},
 }
 
 // Round trips through the segment.
-
-func (p *peer) spinSend(to int, number uint32, stamp uint64, size int) error {
-	p.fill(p.areas[to][:size], stamp)
-	p.words[to].number.Store(number)
-	return nil
-}
-
-func (p *peer) spinReceive(to int, number uint32, stamp uint64, size int) error {
-	for w := &p.words[to].number; w.Load() != number; {
-		relax()
-	}
-	return p.check(p.areas[to][:size], stamp)
-}
-
-func (p *peer) fencedReceive(to int, number uint32, stamp uint64, size int) error {
-	for w := &p.words[to].number; w.Load() != number; {
-		relax()
-	}
-	fence()
-	return p.check(p.areas[to][:size], stamp)
-}
 
 func (p *peer) futexSend(to int, number uint32, stamp uint64, size int) error {
 	p.fill(p.areas[to][:size], stamp)

@@ -64,6 +64,10 @@ package bare
 #cgo nocallback bench_loop_lock
 #cgo noescape bench_contend
 #cgo nocallback bench_contend
+#cgo noescape bench_ping
+#cgo nocallback bench_ping
+#cgo noescape bench_pong
+#cgo nocallback bench_pong
 #include "bare.h"
 */
 import "C"
@@ -194,6 +198,28 @@ func LoopList(n int) (int, error) {
 func Touch(mem []byte, page int) {
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
 	C.bench_touch(C.uintptr_t(at), C.size_t(len(mem)), C.size_t(page))
+}
+
+// Talk is where two processes leave messages for each other, and what these
+// are made of: a struct bench_talk.
+type Talk struct {
+	Words, Texts [2]uintptr
+	Known, Size  uintptr
+}
+
+// Ping sends the requests from number first to last and waits for the reply to
+// each, in C. It returns the sum of the numbers.
+func Ping(t *Talk, first, last uint32) (uint64, error) {
+	var sum C.uint64_t
+	r := C.bench_ping((*C.struct_bench_talk)(unsafe.Pointer(t)), C.uint32_t(first), C.uint32_t(last), &sum)
+	return uint64(sum), result(r)
+}
+
+// Pong waits for these requests and replies.
+func Pong(t *Talk, first, last uint32) (uint64, error) {
+	var sum C.uint64_t
+	r := C.bench_pong((*C.struct_bench_talk)(unsafe.Pointer(t)), C.uint32_t(first), C.uint32_t(last), &sum)
+	return uint64(sum), result(r)
 }
 
 // Locks are locks in a segment, and what they guard.

@@ -51,6 +51,19 @@ int bench_loop_list(long n);
 /* stores a byte in every page */
 void bench_touch(uintptr_t addr, size_t size, size_t page);
 
+/* A request and a reply: words that announce them, and what is in them. */
+struct bench_talk {
+	uintptr_t words[2], texts[2];
+	uintptr_t known;
+	size_t size;
+};
+
+/* Round trips as in peer.c; the sum of the numbers goes to sum. */
+int bench_ping(const struct bench_talk *t, uint32_t first, uint32_t last,
+	       uint64_t *sum);
+int bench_pong(const struct bench_talk *t, uint32_t first, uint32_t last,
+	       uint64_t *sum);
+
 /* Locks that lie in a segment, and the number of a semaphore beside them. */
 struct bench_locks {
 	pthread_mutex_t mutex;
