@@ -128,7 +128,7 @@ func (r *report) write(w io.Writer) error {
 	for _, line := range r.machine {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
-	b.WriteString("\n## Bars\n\nA bar holds if the median of the ratios reaches it; \"within the spread\" says that the quartiles lie on both sides of it.\n\n")
+	b.WriteString("\n## Bars\n\nA bar holds if the median of the ratios reaches it; \"within the spread\" says that the quartiles lie on both sides of it. [docs/speed.md](../docs/speed.md) has what was found where one does not, and what was tried.\n\n")
 	t := newTable("ratio", "bar", "measured", "", "")
 	for _, bar := range r.bars {
 		t.row(bar.what, bar.wanted(), bar.got.asRatio(), bar.verdict(), bar.note)

@@ -65,7 +65,8 @@ GOSYSV_SEM_HIDDEN int gosysv_sem_setall(int id, unsigned short *values, int n);
 /*
  * SEM_INFO, then SEM_STAT_ANY for every index up to the highest in use, or
  * SEM_STAT on kernels that have no other. Returns the number of sets found,
- * of which the first cap are in sets.
+ * which are in sets; or, where it is more than cap, how many there may be, and
+ * what is in sets is of no use.
  */
 GOSYSV_SEM_HIDDEN int gosysv_sem_list(struct gosysv_sem_set *sets, int cap,
 				      struct gosysv_sem_listed *listed);

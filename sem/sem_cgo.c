@@ -119,6 +119,8 @@ int gosysv_sem_list(struct gosysv_sem_set *sets, int cap,
 
 	if (highest < 0)
 		return highest;
+	if (info.semusz > cap)
+		return info.semusz;
 	listed->stat = 1;
 	for (int index = 0; index <= highest; index++) {
 		struct gosysv_sem_set *s = n < cap ? &sets[n] : &past_cap;
