@@ -5,6 +5,7 @@ package sem_test
 import (
 	"math"
 	"os"
+	"strconv"
 	"slices"
 	"syscall"
 	"testing"
@@ -331,6 +332,31 @@ func TestIDs(t *testing.T) {
 				sets, err := sem.List()
 				if len(sets) != 1 || sets[0].ID != want || err != nil {
 					t.Errorf("List: %v, %v", sets, err)
+				}
+			})
+		})
+	}
+}
+
+// List against /proc/sysvipc/sem, for as many as fit at once and for more.
+func TestList(t *testing.T) {
+	for _, count := range []int{0, 1, 63, 64, 65, 300} {
+		t.Run(strconv.Itoa(count), func(t *testing.T) {
+			ipcns.Run(t, func(t *testing.T) {
+				for i := range count {
+					get(t, shm.IPC_PRIVATE, 1+i%7, 0o600)
+				}
+				sets, err := sem.List()
+				ok(t, err)
+				table := procTable(t)
+				if len(sets) != len(table) || len(sets) != count {
+					t.Errorf("List has %d sets and /proc/sysvipc/sem %d, want %d", len(sets), len(table), count)
+				}
+				for _, s := range sets {
+					row := table[s.ID]
+					if row == nil || uint(atoi(t, row[3])) != s.Nsems {
+						t.Errorf("List has %d with %d semaphores, /proc/sysvipc/sem has %v", s.ID, s.Nsems, row)
+					}
 				}
 			})
 		})
