@@ -5,8 +5,8 @@ package sem_test
 import (
 	"math"
 	"os"
-	"strconv"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
