@@ -115,6 +115,13 @@ func Isolate(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	cmd.Env = append(cmd.Environ(), present+"=1")
+	if os.Getenv(emulator) != "" { // which knows no namespaces: a native program makes it
+		unshare, err := exec.LookPath("unshare")
+		cmd.Path, cmd.Err = unshare, err
+		cmd.Args = append([]string{"unshare", "--ipc"}, cmd.Args...)
+		return
+	}
 	attr := cmd.SysProcAttr
 	attr.Cloneflags |= syscall.CLONE_NEWIPC
 	if os.Geteuid() != 0 {
@@ -122,7 +129,6 @@ func Isolate(cmd *exec.Cmd) {
 		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
-	cmd.Env = append(cmd.Environ(), present+"=1")
 }
 
 // BuiltWith tells whether the test was built with one of the flags: "-race",
