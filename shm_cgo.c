@@ -101,7 +101,7 @@ int gosysv_shm_list(struct gosysv_shm_segment *segs, int cap,
 		    struct gosysv_shm_listed *listed)
 {
 	struct gosysv_shm_segment past_cap;
-	struct shm_info info;
+	struct shm_info info = { 0 };
 	int highest = gosysv_shm_usage(&info);
 	int n = 0, any = 0;
 

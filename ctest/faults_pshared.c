@@ -38,7 +38,7 @@ static int fault(const char *call)
 	int call parameters                                                    \
 	{                                                                      \
 		int err = fault(#call);                                        \
-		__typeof__(&call) real;                                        \
+		__typeof__(&(call)) real;                                      \
                                                                                \
 		if (err)                                                       \
 			return err;                                            \
@@ -64,7 +64,7 @@ POSIX(pthread_rwlock_destroy, (pthread_rwlock_t * rw), ARGS(rw))
 	int call parameters                                                    \
 	{                                                                      \
 		int err = fault(#call);                                        \
-		__typeof__(&call) real;                                        \
+		__typeof__(&(call)) real;                                      \
                                                                                \
 		if (err) {                                                     \
 			errno = err;                                           \

@@ -221,7 +221,7 @@ static void kind_and_slot(void)
 	const char *name = strtok(NULL, " \n");
 
 	the_kind = kinds;
-	while (name && strcmp(the_kind->name, name))
+	while (name && strcmp(the_kind->name, name) != 0)
 		if (++the_kind == kinds + sizeof(kinds) / sizeof(*kinds))
 			abort();
 	first_slot = number();
@@ -242,17 +242,18 @@ static void *run_slot(void *slot)
 static void run(int (*the_body)(void))
 {
 	pthread_t others[SLOTS];
+	const unsigned int n = threads;
 	uint32_t error = 0;
 
 	body = the_body;
-	for (unsigned int i = 1; i < threads; i++)
+	for (unsigned int i = 1; i < n; i++)
 		if (pthread_create(&others[i], NULL, run_slot,
 				   (void *)&s->slots[first_slot + i]))
 			abort();
 	run_slot((void *)&s->slots[first_slot]);
-	for (unsigned int i = 1; i < threads; i++)
+	for (unsigned int i = 1; i < n; i++)
 		pthread_join(others[i], NULL);
-	for (unsigned int i = 0; i < threads; i++)
+	for (unsigned int i = 0; i < n; i++)
 		error = error ? error : s->slots[first_slot + i].error;
 	if (error)
 		printf("err %u\n", error);
@@ -608,12 +609,12 @@ int main(void)
 {
 	char line[256];
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
 		const char *name = strtok(line, " \n");
 		size_t i = 0, n = sizeof(commands) / sizeof(*commands);
 
-		while (i < n && name && strcmp(commands[i].name, name))
+		while (i < n && name && strcmp(commands[i].name, name) != 0)
 			i++;
 		if (i < n && name)
 			commands[i].run();

@@ -457,7 +457,7 @@ static void do_exit(void)
 
 static void do_kill(void)
 {
-	raise(SIGKILL);
+	(void)raise(SIGKILL);
 }
 
 static void do_stat(void)
@@ -559,10 +559,10 @@ static void run(void)
 int main(void)
 {
 	/* Unbuffered, so that a forked child reads on where its parent was. */
-	setvbuf(stdin, NULL, _IONBF, 0);
+	(void)setvbuf(stdin, NULL, _IONBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
 		run();
-		fflush(stdout);
+		(void)fflush(stdout);
 	}
 	return 0;
 }

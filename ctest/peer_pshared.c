@@ -69,7 +69,7 @@ static void *run_rest(void *unused)
 	const struct command *c = pshared_commands;
 
 	(void)unused;
-	while (c->name && strcmp(c->name, name))
+	while (c->name && strcmp(c->name, name) != 0)
 		c++;
 	if (c->name)
 		c->run();

@@ -307,7 +307,7 @@ static void do_semlayout(void)
 static int initialize(int id, int n)
 {
 	unsigned short first = values[0];
-	struct seminfo info;
+	struct seminfo info = { 0 };
 	int all = 1;
 
 	if (semctl(0, 0, IPC_INFO, (union semun) { .info = &info }) == -1)

@@ -227,7 +227,7 @@ int gosysv_pshared_cond_is_shared(const pthread_cond_t *c)
 	if (!r)
 		r = init_cond(&without, PTHREAD_PROCESS_PRIVATE,
 			      CLOCK_REALTIME);
-	return r ? r : shows(c, &with, &without, sizeof(*c));
+	return r ? r : shows(c, &with, &without, sizeof(with));
 }
 
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
@@ -249,7 +249,7 @@ static int cond_wait_for(pthread_cond_t *c, pthread_mutex_t *m, int64_t ns)
 		r = init_cond(&without, PTHREAD_PROCESS_SHARED, CLOCK_REALTIME);
 	if (r)
 		return r;
-	if (shows(c, &with, &without, sizeof(*c)))
+	if (shows(c, &with, &without, sizeof(with)))
 		clock = CLOCK_MONOTONIC;
 	until = after(clock, ns);
 	return -pthread_cond_timedwait(c, m, &until);

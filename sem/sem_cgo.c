@@ -61,7 +61,7 @@ int gosysv_sem_info(int cmd, struct seminfo *info)
  */
 static int count(int id)
 {
-	struct semid_ds ds;
+	struct semid_ds ds = { 0 };
 	int r = gosysv_sem_stat(id, IPC_STAT, &ds);
 
 	if (r == -EACCES && gosysv_sem_stat(id, SEM_STAT_ANY, &ds) == id)
@@ -113,7 +113,7 @@ int gosysv_sem_list(struct gosysv_sem_set *sets, int cap,
 		    struct gosysv_sem_listed *listed)
 {
 	struct gosysv_sem_set past_cap;
-	struct seminfo info;
+	struct seminfo info = { 0 };
 	int highest = gosysv_sem_info(SEM_INFO, &info);
 	int n = 0, any = 0;
 

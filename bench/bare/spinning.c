@@ -25,7 +25,7 @@ static int check(const struct bench_talk *t, int to, uint64_t stamp)
 	memcpy(&got, text, sizeof(got));
 	if (got != stamp ||
 	    memcmp(text + sizeof(got), (char *)t->known + sizeof(got),
-		   t->size - sizeof(got)))
+		   t->size - sizeof(got)) != 0)
 		return -EBADMSG;
 	return 0;
 }

@@ -49,7 +49,7 @@
 #define AREA 5120      /* of requests, or of the slots */
 #define LARGEST (1 << 20)
 #define REPLIES (AREA + LARGEST)
-#define SLOTS_BYTES (8 * LARGEST)
+#define SLOTS_BYTES (8UL * LARGEST)
 #define MOST_SLOTS 1024
 
 /* The stamp of a reply is that of its request, inverted. */
@@ -91,7 +91,8 @@ static int check(const unsigned char *text, uint64_t stamp, size_t size)
 	memcpy(&got, text, sizeof(got));
 	if (got != stamp)
 		return -EBADMSG;
-	if (memcmp(text + sizeof(got), known + sizeof(got), size - sizeof(got)))
+	if (memcmp(text + sizeof(got), known + sizeof(got),
+		   size - sizeof(got)) != 0)
 		return -EBADMSG;
 	return 0;
 }

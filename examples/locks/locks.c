@@ -370,7 +370,7 @@ static int start(char *program, const char *role, const struct side *s, int id,
 	/* The child's lines shall come after these. */
 	if (flush() == -1)
 		return -1;
-	snprintf(number, sizeof(number), "%d", id);
+	(void)snprintf(number, sizeof(number), "%d", id);
 	e = posix_spawnp(pid, program, NULL, NULL, argv, environ);
 	if (e != 0) {
 		warnx("child: %s: %s", program, strerror(e));
@@ -622,7 +622,7 @@ int main(int argc, char **argv)
 	 * A reader that goes away shall not kill a parent that has a segment
 	 * to remove: the flush reports it.
 	 */
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 
 	ret = run(argc, argv);
 	if (flush() == -1 && ret == 0)

@@ -51,10 +51,10 @@ struct sample {
 
 static void format(const struct sample *s, char line[LINE])
 {
-	snprintf(line, LINE, "%lld.%09ld %lld.%09ld %d %d",
-		 (long long)s->clock.tv_sec, s->clock.tv_nsec,
-		 (long long)s->received.tv_sec, s->received.tv_nsec, s->leap,
-		 s->precision);
+	(void)snprintf(line, LINE, "%lld.%09ld %lld.%09ld %d %d",
+		       (long long)s->clock.tv_sec, s->clock.tv_nsec,
+		       (long long)s->received.tv_sec, s->received.tv_nsec,
+		       s->leap, s->precision);
 }
 
 /* parse reads what format has written. */

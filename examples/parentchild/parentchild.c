@@ -140,7 +140,7 @@ static int run(char *program, int id)
 		warn("stdout");
 		return -1;
 	}
-	snprintf(number, sizeof(number), "%d", id);
+	(void)snprintf(number, sizeof(number), "%d", id);
 	e = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
 	if (e != 0) {
 		warnx("child: %s: %s", program, strerror(e));
@@ -260,7 +260,7 @@ int main(int argc, char **argv)
 	 * A reader that goes away shall not kill a parent that has a segment
 	 * to remove: the flush reports it.
 	 */
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 
 	if (argc == 4 && strcmp(argv[1], "parent") == 0) {
 		ret = parent(argv[2], argv[3]);
