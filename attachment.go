@@ -85,9 +85,13 @@ func (id ID) attach(addr uintptr, flags AttachFlag) (*Attachment, error) {
 	if err != 0 {
 		return nil, attachError(id, addr, flags, inStat, err)
 	}
+	return newAttachment(id, base, size, flags), nil
+}
+
+func newAttachment(id ID, base unsafe.Pointer, size int, flags AttachFlag) *Attachment {
 	a := &Attachment{id: id, readOnly: flags&SHM_RDONLY != 0, size: size}
 	a.base.Store((*byte)(base))
-	return a, nil
+	return a
 }
 
 // ID returns the id of the segment, also after Detach.

@@ -137,10 +137,12 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 		return refuse("a segment of huge pages cannot be attached inside a Reservation")
 	}
 
-	a, err := id.attach(addr, flags)
-	if err != nil {
-		return nil, err
+	// No IPC_STAT after it: if that failed, an shmdt would leave a hole.
+	base, _, _, errno := shmat(id, addr, flags)
+	if errno != 0 {
+		return nil, atError(id, addr, flags, errno, "")
 	}
+	a := newAttachment(id, base, size, flags)
 	a.inside = r
 	r.attached[addr] = roundUp(uintptr(size), uintptr(os.Getpagesize()))
 	return a, nil

@@ -366,8 +366,8 @@ func shmget(key Key, size int, flags GetFlag) (ID, syscall.Errno) {
 	return ID(r), errno(r)
 }
 
-// shmat attaches and tells the size. inStat says that the error is not
-// shmat's but that of the IPC_STAT after it.
+// shmat attaches and tells the size, but not with SHM_REMAP. inStat says that
+// the error is not shmat's but that of the IPC_STAT after it.
 func shmat(id ID, addr uintptr, flags AttachFlag) (base unsafe.Pointer, size int, inStat bool, err syscall.Errno) {
 	var at C.struct_gosysv_shm_attached
 	base = C.gosysv_shm_attach(C.int(id), C.uintptr_t(addr), C.int(flags), &at)

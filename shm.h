@@ -81,7 +81,8 @@ GOSYSV_SHM_HIDDEN int gosysv_shm_get(key_t key, size_t size, int flags);
 
 /*
  * shmat(2), then IPC_STAT for the size, which cannot race: an attached
- * segment keeps its id. NULL, and nothing attached, where at->err is not 0.
+ * segment keeps its id. With SHM_REMAP there is no IPC_STAT. NULL, and nothing
+ * attached, where at->err is not 0.
  */
 GOSYSV_SHM_HIDDEN void *gosysv_shm_attach(int id, uintptr_t addr, int flags,
 					  struct gosysv_shm_attached *at);
