@@ -71,6 +71,14 @@
 // sides stores and then looks at the other's variable) needs Swap instead of
 // Store there.
 //
+// # Trust
+//
+// Whoever knows a key can make its segment before you, open to all, and read
+// and write it for as long as he likes. So say with what permissions you make
+// one (0o600, or 0o660 for a group; never 0o666), and [Attachment.Check] one
+// that you found before you read it. A segment of [IPC_PRIVATE], whose id you
+// tell to those concerned, cannot be made by others.
+//
 // # Errors
 //
 // A failed call is an [*Error], which unwraps to the errno: errors.Is answers

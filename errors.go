@@ -26,6 +26,8 @@ var (
 	ErrAlign = errors.New("shm: misaligned")
 	// ErrType: a type whose values mean nothing to another process.
 	ErrType = errors.New("shm: type cannot be shared")
+	// ErrUntrusted: the segment is not what the caller said it must be.
+	ErrUntrusted = errors.New("shm: not to be trusted")
 	// ErrPartial: List returned the segments that the caller may read, and
 	// there are others.
 	ErrPartial = errors.New("shm: some segments could not be read")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"os"
 	"structs"
 	"sync/atomic"
 
@@ -55,6 +56,39 @@ func ExampleGetOrCreate() {
 	// Output:
 	// created: fill it
 	// opened: wait until it is filled
+}
+
+// Any user may have made the segment first: attach, check, and only then
+// believe what is in it.
+func ExampleAttachment_Check() {
+	const key, size = 0x47300004, 4096
+	id, created, err := shm.GetOrCreate(key, size, 0o600)
+	if err != nil {
+		log.Fatal(err) // also if it is somebody else's, and closed to us
+	}
+	if created {
+		defer id.Remove()
+	}
+	a, err := id.Attach(0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Detach()
+	trust := shm.Trust{UIDs: []int{os.Geteuid()}, Perm: 0o600, Size: size}
+	fmt.Println(a.Check(trust))
+
+	ds, err := a.Stat()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ds.Perm.Mode = 0o606 // what a segment that was made by others may be like
+	if err := id.Set(&ds); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(errors.Is(a.Check(trust), shm.ErrUntrusted))
+	// Output:
+	// <nil>
+	// true
 }
 
 // A struct that a C program has in the segment:

@@ -229,12 +229,17 @@ func ownerHint(id ID) string {
 	if err != 0 {
 		return ""
 	}
+	return "the segment is of " + owners(&ds)
+}
+
+// owners tells who has what rights.
+func owners(ds *ShmidDS) string {
 	p := &ds.Perm
-	hint := fmt.Sprintf("the segment is of uid %d, gid %d, mode %v", p.UID, p.GID, p.Mode)
+	s := fmt.Sprintf("uid %d, gid %d, mode %v", p.UID, p.GID, p.Mode)
 	if p.CUID != p.UID || p.CGID != p.GID {
-		hint += fmt.Sprintf(", created by uid %d, gid %d", p.CUID, p.CGID)
+		s += fmt.Sprintf(", created by uid %d, gid %d", p.CUID, p.CGID)
 	}
-	return hint
+	return s
 }
 
 func (ds *ShmidDS) ownedBy(uid int) bool {
