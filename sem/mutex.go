@@ -135,8 +135,8 @@ func (m *Mutex) taken(err error) error {
 // Unlock gives the lock back. Any goroutine of the process may do so.
 //
 // Errors: EPERM (fs.ErrPermission), and nothing done, if this Mutex is not
-// locked; those of [ID.Op], such as [shm.ErrRemoved]: then it counts as
-// unlocked.
+// locked; [shm.ErrRemoved], and it counts as unlocked; others of [ID.Op], such as
+// EACCES, and it is still locked: Unlock can be tried again.
 func (m *Mutex) Unlock() error {
 	if !m.locked.CompareAndSwap(true, false) {
 		return notLockedError(m.id, m.num)
@@ -150,6 +150,10 @@ func (m *Mutex) Unlock() error {
 	}
 	m.since = time.Time{}
 	err := m.op(context.Background(), +1, SEM_UNDO)
+	if err != nil && !errors.Is(err, shm.ErrRemoved) {
+		m.locked.Store(true)
+		return err
+	}
 	m.free <- struct{}{}
 	return err
 }

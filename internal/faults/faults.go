@@ -77,6 +77,10 @@ type Operation struct {
 	// goroutine and on a thread of its own.
 	Run func(c *Case)
 
+	// Named is what errors name for the calls that the operation makes for
+	// another one, if it does.
+	Named string
+
 	// Instead tells whether the operation returns something else than a
 	// fault, and what: nil if it does without the call or makes it again.
 	Instead func(f Fault) (instead bool, want error)
