@@ -36,7 +36,7 @@ struct control {
 	int32_t calls;	/* how many there were */
 	int32_t failed; /* and how many of them failed */
 	struct step {
-		char call[28];
+		char call[44];
 		int32_t command; /* of shmctl and semctl */
 	} trace[TRACE];
 };

@@ -229,7 +229,10 @@ func (m *Mutex) Destroy() error {
 	// The libc destroys a robust mutex whoever has it.
 	switch err := m.TryLock(); {
 	case err == nil, errors.Is(err, ErrOwnerDied):
-		_ = m.Unlock() // after which it may be not recoverable: it ends anyhow
+		// After it the mutex may be not recoverable: it ends anyhow.
+		if err := m.Unlock(); err != nil && !errors.Is(err, ErrNotRecoverable) {
+			return err
+		}
 	case !errors.Is(err, ErrNotRecoverable):
 		return err
 	}

@@ -182,7 +182,9 @@ func (rw *RWLock) Destroy() error {
 	if err := rw.TryLock(); err != nil {
 		return err
 	}
-	_ = rw.Unlock()
+	if err := rw.Unlock(); err != nil {
+		return err
+	}
 	if err := rw.a.Hold(); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type control struct {
 	thread, at, again, err int32
 	calls, failed          int32
 	trace                  [128]struct {
-		call    [28]byte
+		call    [44]byte
 		command int32
 	}
 }
@@ -212,7 +212,13 @@ func left(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Write(table)
+		for _, line := range strings.Split(strings.TrimSpace(string(table)), "\n")[1:] {
+			fields := strings.Fields(line) // key id perms … and for shm size cpid lpid nattch
+			fmt.Fprintln(&s, kind, fields[:3])
+			if kind == "shm" {
+				fmt.Fprintln(&s, "nattch", fields[6])
+			}
+		}
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
