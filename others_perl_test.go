@@ -105,6 +105,7 @@ func TestPerlStruct(t *testing.T) {
 	}
 	const template = "l s x2 d a10 x2 L Q"
 	p := others.StartPerl(t)
+	p.NeedSameStructs()
 	id := get(t, shm.IPC_PRIVATE, 4096, 0o600)
 	v, err := shm.View[sample](attach(t, id, 0), 64)
 	if err != nil {
@@ -130,6 +131,7 @@ func TestPerlStruct(t *testing.T) {
 func TestPerlStatus(t *testing.T) {
 	needPrivateNS(t)
 	p := others.StartPerl(t)
+	p.NeedSameStructs()
 	id := get(t, testKey, 5000, shm.IPC_CREAT|0o640)
 	attach(t, id, 0)
 	p.Eval("shmwrite(%d, 'x', 0, 1) ? 1 : undef", id) // a time and a process each

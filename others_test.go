@@ -19,19 +19,29 @@ import (
 // What the tools of util-linux print is what this package tells. Most of it they
 // read from /proc, not with the calls.
 
-// makeSegments makes the segments that the tools are to tell of: one of each,
-// and one of another user that another process is attached to.
+// makeSegments makes the segments that the tools are to tell of: one that nobody
+// was ever attached to; one that is removed; one that is locked; and one of
+// another user. Other processes attach: this one starts the tools, and where that
+// is a fork, the kernel counts it.
 func makeSegments(t *testing.T) []shm.Segment {
 	t.Helper()
-	makeOneOfEach(t)
-	id := get(t, shm.IPC_PRIVATE, 3*os.Getpagesize(), 0o604)
-	detach(t, attach(t, id, 0))
-	ds := stat(t, id)
+	page := os.Getpagesize()
+	p := startGo(t)
+	p.get(-0x7fffffff, 1, shm.IPC_CREAT|0o600)
+	removed := p.get(testKey, page+1, shm.IPC_CREAT|0o600)
+	p.write(p.attach(removed, 0), "one page")
+	p.remove(removed)
+	locked := p.get(testKey, 2*page+1, shm.IPC_CREAT|0o640)
+	p.fill(p.attach(locked, 0), 2*page, 1)
+	p.number("lock %d", locked)
+	theirs := p.get(shm.IPC_PRIVATE, 3*page, 0o604)
+	p.detach(p.attach(theirs, 0))
+	ds := stat(t, theirs)
 	ds.Perm.UID, ds.Perm.GID = nobody, nobody
-	if err := id.Set(&ds); err != nil {
+	if err := theirs.Set(&ds); err != nil {
 		t.Log("the owner stays: ", err)
 	}
-	startGo(t).attach(id, shm.SHM_RDONLY)
+	startGo(t).attach(theirs, shm.SHM_RDONLY)
 	segs, err := shm.List()
 	if err != nil || len(segs) != 4 {
 		t.Fatalf("%d segments, %v", len(segs), err)
