@@ -55,6 +55,35 @@ race: ## run them with the race detector
 asan: ## run those that call C with gcc's address sanitizer
 	CC=gcc go test $(TESTFLAGS) -asan $(CGO_PACKAGES)
 
+# All C with gcc's and clang's sanitizer of undefined behaviour, and the C peers
+# with that of addresses, which must find no leak either. Left out are a test
+# that builds with -race, which brings a second sanitizer, and those of the
+# benchmark that only call Go. Some tests want a fault to be a SIGSEGV.
+UBSAN = -fsanitize=undefined -fno-sanitize-recover=undefined
+
+.PHONY: sanitize-gcc
+sanitize-gcc sanitize-clang: export SHM_TEST_CFLAGS = -fsanitize=address
+sanitize-gcc sanitize-clang: export ASAN_OPTIONS = exitcode=99:handle_segv=0
+sanitize-gcc sanitize-clang: export UBSAN_OPTIONS = exitcode=99:print_stacktrace=1
+sanitize-gcc: ## run those that call C with gcc's sanitizers of C
+	CC='gcc $(UBSAN)' go test $(TESTFLAGS) -skip '^TestRaceDetector$$' $(CGO_PACKAGES)
+	cd bench && CC='gcc $(UBSAN)' go test $(TESTFLAGS) -run 'Groups|Pairs|Peer' ./...
+
+.PHONY: sanitize-clang
+sanitize-clang: ## the same with clang's
+	CC='clang $(UBSAN)' go test $(TESTFLAGS) -skip '^TestRaceDetector$$' $(CGO_PACKAGES)
+	cd bench && CC='clang $(UBSAN)' go test $(TESTFLAGS) -run 'Groups|Pairs|Peer' ./...
+
+# valgrind refuses an shmat without permission with another errno than the kernel
+# (TestInterop's permissions, 168 of TestConformance), and is /proc/self/exe itself
+# (162). C beside C would show nothing that C beside Go does not.
+.PHONY: valgrind
+valgrind: ## run tests of Go beside C with the C peers under valgrind: no error, no leak
+	SHM_TEST_CHECKER='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --vgdb=no' \
+		go test $(TESTFLAGS) . ./sem ./pshared \
+		-run 'Interop|Conformance|Control|Key|Wait|Undo|OfC|NotShared|OwnerDied|ThreadEnds' \
+		-skip '^TestInterop$$/^C_C$$|^TestInterop$$/^Go_C$$/^permissions$$|^TestConformance$$/^(162|168)$$'
+
 .PHONY: checkptr
 checkptr: ## run those that call C with Go's checks of unsafe pointers, and of pointers given to C
 	go test $(TESTFLAGS) -gcflags=all=-d=checkptr $(CGO_PACKAGES)

@@ -77,7 +77,7 @@ func startGo(t *testing.T) *peer { t.Helper(); return startGoIn(t, 0) }
 // them.
 func startCIn(t *testing.T, namespaces uintptr) *peer {
 	t.Helper()
-	cmd := ipcns.Emulate(cpeer.Program(t, "ctest"))
+	cmd := cpeer.Command(cpeer.Program(t, "ctest"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	return &peer{cpeer.Start(t, cmd), t, "C"}
 }

@@ -36,7 +36,7 @@ func buildPeer(dir string) (string, error) {
 	if err := os.WriteFile(source, peerSource, 0o600); err != nil {
 		return "", err
 	}
-	args := append(slices.Concat(cc, cpeer.CFlags), "-pthread", source, "-o", program)
+	args := append(slices.Concat(cc, cpeer.ProgramCFlags()), "-pthread", source, "-o", program)
 	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
 	}

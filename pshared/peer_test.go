@@ -188,7 +188,7 @@ func start(t testing.TB, a *shm.Attachment, language string) *peer {
 	cmd := ipcns.Self()
 	cmd.Env = append(cmd.Environ(), asPeer+"=1")
 	if language == "C" {
-		cmd = ipcns.Emulate(cpeer.Program(t, "../ctest"))
+		cmd = cpeer.Command(cpeer.Program(t, "../ctest"))
 	}
 	p := &peer{t: t}
 	t.Cleanup(func() { p.limit.Stop() }) // when it has ended, and not before

@@ -80,7 +80,7 @@ type peer struct {
 
 func startC(t *testing.T) *peer {
 	t.Helper()
-	return start(t, "C", ipcns.Emulate(cpeer.Program(t, "../ctest")))
+	return start(t, "C", cpeer.Command(cpeer.Program(t, "../ctest")))
 }
 
 func startGo(t *testing.T) *peer { t.Helper(); return start(t, "Go", goPeerCmd()) }

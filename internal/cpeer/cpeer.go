@@ -19,12 +19,31 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/gosysv/shm/internal/ipcns"
 )
 
-// CFlags are what every C program of this module is built with.
-var CFlags = []string{
+// Environment variables that have the C programs checked while they run. What a
+// checker finds must end the program with the status found.
+const (
+	// moreCFlags are the flags of a sanitizer. Libraries are built without:
+	// they are preloaded into programs that have no runtime of it.
+	moreCFlags = "SHM_TEST_CFLAGS"
+	// checker is a command that peers are started with, such as valgrind's.
+	checker = "SHM_TEST_CHECKER"
+
+	found = 99
+)
+
+// cFlags are what all C of the tests is built with.
+var cFlags = []string{
 	"-std=gnu11", "-O2", "-g",
 	"-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
+}
+
+// ProgramCFlags returns what every C program of this module is built with.
+func ProgramCFlags() []string {
+	return slices.Concat(cFlags, strings.Fields(os.Getenv(moreCFlags)))
 }
 
 // CC returns the C compiler and its first arguments: what cgo uses.
@@ -46,9 +65,9 @@ var built struct {
 	programs map[string]string // command line -> path
 }
 
-// Build compiles a C program with CFlags and flags, once in a test process,
-// and returns its path. A compiler that is missing, or a warning, fails the
-// test.
+// Build compiles a C program, or with "-shared" a library, once in a test
+// process, and returns its path. A compiler that is missing, or a warning, fails
+// the test.
 func Build(t testing.TB, source string, flags ...string) string {
 	t.Helper()
 	// The test cache must see the file, which only the compiler reads.
@@ -61,7 +80,11 @@ func Build(t testing.TB, source string, flags ...string) string {
 	}
 	built.Lock()
 	defer built.Unlock()
-	args := append(append(slices.Concat(cc, CFlags), source), flags...)
+	own := ProgramCFlags()
+	if slices.Contains(flags, "-shared") {
+		own = cFlags
+	}
+	args := append(append(slices.Concat(cc, own), source), flags...)
 	if program, ok := built.programs[strings.Join(args, " ")]; ok {
 		return program
 	}
@@ -97,6 +120,13 @@ func Program(t testing.TB, dir string) string {
 		}
 	}
 	return Build(t, filepath.Join(dir, "peer.c"), flags...)
+}
+
+// Command returns a command that runs a program of Build, under the checker and
+// the emulator where there are any.
+func Command(program string) *exec.Cmd {
+	words := append(strings.Fields(os.Getenv(checker)), program)
+	return ipcns.Emulate(words[0], words[1:]...)
 }
 
 // Remove deletes what Build has built, at the end of a test process.
@@ -189,12 +219,17 @@ func (p *Peer) Number(format string, args ...any) (int64, error) {
 	return int64(n), err
 }
 
-// End tells the peer to end, waits until it has, and returns how it did.
+// End tells the peer to end, waits until it has, and returns how it did. The
+// test fails if a checker has found something, which is on standard error.
 func (p *Peer) End() *os.ProcessState {
+	p.t.Helper()
 	p.ended = true
 	p.stdin.Close()
 	_, _ = io.Copy(io.Discard, p.lines)
 	_ = p.cmd.Wait() // how it ended is in ProcessState
+	if p.cmd.ProcessState.ExitCode() == found {
+		p.t.Errorf("peer %d: a checker has found something", p.pid)
+	}
 	return p.cmd.ProcessState
 }
 

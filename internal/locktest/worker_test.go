@@ -75,7 +75,7 @@ func start(t *testing.T, lang string) worker {
 	t.Helper()
 	cmd := ipcns.Self()
 	if lang == "C" {
-		cmd = ipcns.Emulate(cpeer.Build(t, "../../ctest/locker.c", "-pthread"))
+		cmd = cpeer.Command(cpeer.Build(t, "../../ctest/locker.c", "-pthread"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	}
 	cmd.Env = append(cmd.Environ(), asWorker+"=1")
