@@ -3,7 +3,6 @@
 package shm_test
 
 import (
-	"encoding/hex"
 	"fmt"
 	"os"
 	"structs"
@@ -145,7 +144,7 @@ func TestPerlStatus(t *testing.T) {
 	cstruct.SameBytes(t, "IPC_STAT by perl", perlBytes(t, p, "$ds"), &ds)
 
 	ds.Perm.Mode = 0o606
-	p.Eval("shmctl(%d, %d, $new = pack('H*', '%s'))", id, ipcSet, hex.EncodeToString(cstruct.Bytes(&ds)))
+	p.Eval("shmctl(%d, %d, $new = pack('H*', '%x'))", id, ipcSet, cstruct.Bytes(&ds))
 	if got := stat(t, id).Perm.Mode; got != shm.SHM_LOCKED|0o606 {
 		t.Errorf("perl set mode %v", got)
 	}

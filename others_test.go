@@ -4,14 +4,12 @@ package shm_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
-	"os/user"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/others"
 )
@@ -49,34 +47,6 @@ func makeSegments(t *testing.T) []shm.Segment {
 	return segs
 }
 
-// wantRows compares the rows of a tool with what each segment must look like.
-func wantRows(t *testing.T, tool string, segs []shm.Segment, got []string, row func(s *shm.Segment) string) {
-	t.Helper()
-	var want []string
-	for i := range segs {
-		want = append(want, others.Flat(row(&segs[i])))
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-List +%s):\n%s", tool, diff)
-	}
-}
-
-func userName(uid uint32) string {
-	u, err := user.LookupId(fmt.Sprint(uid))
-	if err != nil {
-		return fmt.Sprint(uid)
-	}
-	return u.Username
-}
-
-func groupName(gid uint32) string {
-	g, err := user.LookupGroupId(fmt.Sprint(gid))
-	if err != nil {
-		return fmt.Sprint(gid)
-	}
-	return g.Name
-}
-
 func ipcsStatus(s *shm.Segment) string {
 	switch {
 	case s.Removed():
@@ -87,49 +57,40 @@ func ipcsStatus(s *shm.Segment) string {
 	return ""
 }
 
-// when gives a time as ipcs does, in UTC.
-func when(at time.Time, layout string) string {
-	if at.IsZero() {
-		return "Not set"
-	}
-	return at.UTC().Format(layout)
-}
-
 func TestIpcs(t *testing.T) {
 	alone(func(t *testing.T) {
 		segs := makeSegments(t)
-		owner := func(s *shm.Segment) string { return fmt.Sprintf("%.10s", userName(s.Perm.UID)) }
 		for _, c := range []struct {
 			option, heading string
 			row             func(s *shm.Segment) string
 		}{
 			{"-m", "key", func(s *shm.Segment) string {
-				return fmt.Sprintf("%v %d %s %o %d %d %s", s.Perm.Key, s.ID, owner(s), s.Perm.Mode.Perm(), s.Segsz, s.Nattch, ipcsStatus(s))
+				return fmt.Sprintf("%v %d %s %o %d %d %s", s.Perm.Key, s.ID, others.Owner(s.Perm.UID), s.Perm.Mode.Perm(), s.Segsz, s.Nattch, ipcsStatus(s))
 			}},
 			{"-mp", "shmid", func(s *shm.Segment) string {
-				return fmt.Sprintf("%d %s %d %d", s.ID, owner(s), s.Cpid, s.Lpid)
+				return fmt.Sprintf("%d %s %d %d", s.ID, others.Owner(s.Perm.UID), s.Cpid, s.Lpid)
 			}},
 			{"-mt", "shmid", func(s *shm.Segment) string {
-				return fmt.Sprintf("%d %s %s %s %s", s.ID, owner(s), when(s.AttachTime(), time.Stamp),
-					when(s.DetachTime(), time.Stamp), when(s.ChangeTime(), time.Stamp))
+				return fmt.Sprintf("%d %s %s %s %s", s.ID, others.Owner(s.Perm.UID), others.Time(s.AttachTime(), time.Stamp),
+					others.Time(s.DetachTime(), time.Stamp), others.Time(s.ChangeTime(), time.Stamp))
 			}},
 			{"-mc", "shmid", func(s *shm.Segment) string {
 				p := &s.Perm
-				return fmt.Sprintf("%d %o %s %s %s %s", s.ID, p.Mode.Perm(), userName(p.CUID), groupName(p.CGID), userName(p.UID), groupName(p.GID))
+				return fmt.Sprintf("%d %o %s %s %s %s", s.ID, p.Mode.Perm(), others.User(p.CUID), others.Group(p.CGID), others.User(p.UID), others.Group(p.GID))
 			}},
 		} {
-			wantRows(t, "ipcs "+c.option, segs, others.Rows(others.UtilLinux(t, "ipcs", c.option), c.heading), c.row)
+			others.SameRows(t, "ipcs "+c.option, segs, others.Rows(others.UtilLinux(t, "ipcs", c.option), c.heading), c.row)
 		}
 		var details []string
 		for _, s := range segs {
 			details = append(details, others.Flat(others.UtilLinux(t, "ipcs", "-m", "-i", fmt.Sprint(s.ID))))
 		}
-		wantRows(t, "ipcs -m -i ID", segs, details, func(s *shm.Segment) string {
+		others.SameRows(t, "ipcs -m -i ID", segs, details, func(s *shm.Segment) string {
 			p := &s.Perm
 			return fmt.Sprintf("Shared memory Segment shmid=%d uid=%d gid=%d cuid=%d cgid=%d mode=%#o access_perms=%#o "+
 				"bytes=%d lpid=%d cpid=%d nattch=%d att_time=%s det_time=%s change_time=%s",
 				s.ID, p.UID, p.GID, p.CUID, p.CGID, p.Mode, p.Mode.Perm(), s.Segsz, s.Lpid, s.Cpid, s.Nattch,
-				when(s.AttachTime(), time.ANSIC), when(s.DetachTime(), time.ANSIC), when(s.ChangeTime(), time.ANSIC))
+				others.Time(s.AttachTime(), time.ANSIC), others.Time(s.DetachTime(), time.ANSIC), others.Time(s.ChangeTime(), time.ANSIC))
 		})
 	})(t)
 }
@@ -165,65 +126,33 @@ func TestIpcsLimitsAndUsage(t *testing.T) {
 
 func TestLsipc(t *testing.T) {
 	alone(func(t *testing.T) {
-		segs := makeSegments(t)
-		iso := func(at time.Time) string {
-			if at.IsZero() {
-				return ""
-			}
-			return at.UTC().Format(time.RFC3339)
-		}
 		var want []map[string]string
-		for i := range segs {
-			s, p := &segs[i], &segs[i].Perm
-			want = append(want, map[string]string{
-				"KEY": p.Key.String(), "ID": fmt.Sprint(s.ID), "PERMS": p.Mode.Perm().String()[1:],
-				"OWNER": userName(p.UID), "UID": fmt.Sprint(p.UID), "USER": userName(p.UID),
-				"GID": fmt.Sprint(p.GID), "GROUP": groupName(p.GID),
-				"CUID": fmt.Sprint(p.CUID), "CUSER": userName(p.CUID),
-				"CGID": fmt.Sprint(p.CGID), "CGROUP": groupName(p.CGID),
-				"SIZE": fmt.Sprint(s.Segsz), "NATTCH": fmt.Sprint(s.Nattch), "STATUS": ipcsStatus(s),
-				"CTIME": iso(s.ChangeTime()), "ATTACH": iso(s.AttachTime()), "DETACH": iso(s.DetachTime()),
+		for _, s := range makeSegments(t) {
+			row := others.LsipcPerm(&s.Perm)
+			maps.Copy(row, map[string]string{
+				"ID": fmt.Sprint(s.ID), "SIZE": fmt.Sprint(s.Segsz), "NATTCH": fmt.Sprint(s.Nattch), "STATUS": ipcsStatus(&s),
+				"CTIME": others.LsipcTime(s.ChangeTime()), "ATTACH": others.LsipcTime(s.AttachTime()), "DETACH": others.LsipcTime(s.DetachTime()),
 				"CPID": fmt.Sprint(s.Cpid), "LPID": fmt.Sprint(s.Lpid),
 			})
+			want = append(want, row)
 		}
-		var columns []string
-		for column := range want[0] {
-			columns = append(columns, column)
-		}
-		got := others.Exported(others.UtilLinux(t, "lsipc", "--shmems", "--bytes", "--export", "--time-format=iso",
-			"--output="+strings.Join(columns, ",")))
-		for i := range got {
-			for _, column := range []string{"CTIME", "ATTACH", "DETACH"} {
-				got[i][column] = strings.Replace(got[i][column], "+00:00", "Z", 1)
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-List +lsipc):\n%s", diff)
-		}
+		others.SameAsLsipc(t, "shmems", want)
 	})(t)
 }
 
 func TestLsipcLimitsAndUsage(t *testing.T) {
 	alone(func(t *testing.T) {
-		segs := makeSegments(t)
-		l, u := setLimits(t), usage(t)
 		var pages uint // lsipc counts whole ones only
-		for _, s := range segs {
+		for _, s := range makeSegments(t) {
 			pages += s.Segsz / uint(os.Getpagesize())
 		}
-		want := map[string][2]string{
+		l, u := setLimits(t), usage(t)
+		others.SameLimitsAsLsipc(t, "shmems", map[string][2]string{
 			"SHMMNI": {fmt.Sprint(l.Shmmni), fmt.Sprint(u.UsedIDs)},
 			"SHMALL": {fmt.Sprint(l.Shmall), fmt.Sprint(pages)},
 			"SHMMAX": {fmt.Sprint(l.Shmmax), "-"},
 			"SHMMIN": {fmt.Sprint(l.Shmmin), "-"},
-		}
-		got := map[string][2]string{}
-		for _, o := range others.Exported(others.UtilLinux(t, "lsipc", "--global", "--shmems", "--bytes", "--export")) {
-			got[o["RESOURCE"]] = [2]string{o["LIMIT"], o["USED"]}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-Limits, Usage +lsipc):\n%s", diff)
-		}
+		})
 	})(t)
 }
 

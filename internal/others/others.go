@@ -6,14 +6,14 @@
 package others
 
 import (
-	"encoding/hex"
+	"fmt"
 	"os/exec"
-	"regexp"
+	"os/user"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/gosysv/shm/internal/cpeer"
-	"github.com/gosysv/shm/internal/cstruct"
+	"github.com/google/go-cmp/cmp"
 )
 
 // find returns the path of a program.
@@ -72,62 +72,46 @@ func Rows(out, heading string) (rows []string) {
 	return rows
 }
 
+// SameRows compares what a tool prints with the row that each object must have.
+func SameRows[T any](t testing.TB, tool string, objects []T, got []string, row func(*T) string) {
+	t.Helper()
+	var want []string
+	for i := range objects {
+		want = append(want, Flat(row(&objects[i])))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-List +%s):\n%s", tool, diff)
+	}
+}
+
 // Flat returns a text with single spaces, and no line ends.
 func Flat(out string) string { return strings.Join(strings.Fields(out), " ") }
 
-var exported = regexp.MustCompile(`([^ ="]+)="([^"]*)"`)
-
-// Exported reads the output of lsipc --export, a line an object, with the values
-// under their names.
-func Exported(out string) (objects []map[string]string) {
-	for line := range strings.Lines(out) {
-		values := map[string]string{}
-		for _, m := range exported.FindAllStringSubmatch(line, -1) {
-			values[m[1]] = m[2]
-		}
-		objects = append(objects, values)
-	}
-	return objects
-}
-
-// evaluator answers each line of Perl with its value, or with errno where that
-// is undefined.
-const evaluator = `
-$| = 1;
-while (<STDIN>) {
-	$! = 0;
-	my $value = eval;
-	print $@ ? "died $@" : defined $value ? "ok $value\n" : "err " . ($! + 0) . "\n";
-}`
-
-// Perl is a process that evaluates Perl, a line at a time.
-type Perl struct {
-	*cpeer.Peer
-	t testing.TB
-}
-
-// StartPerl starts a perl.
-func StartPerl(t testing.TB) *Perl {
-	t.Helper()
-	return &Perl{cpeer.Start(t, exec.Command(find(t, "perl"), "-e", evaluator)), t}
-}
-
-// NeedSameStructs skips the test if it is of another port than perl, so that
-// their C structs differ.
-func (p *Perl) NeedSameStructs() {
-	p.t.Helper()
-	one := 1
-	if long := p.Eval("unpack('H*', pack('l!', 1))"); long != hex.EncodeToString(cstruct.Bytes(&one)) {
-		p.t.Skip("perl is of another port than the test: its long of 1 is ", long)
-	}
-}
-
-// Eval returns the value of a line of Perl. The test fails if there is none.
-func (p *Perl) Eval(format string, args ...any) string {
-	p.t.Helper()
-	value, err := p.Do(format, args...)
+// User returns the name of a user, or the number where there is none.
+func User(uid uint32) string {
+	u, err := user.LookupId(fmt.Sprint(uid))
 	if err != nil {
-		p.t.Fatalf("perl: "+format+": %v", append(args, err)...)
+		return fmt.Sprint(uid)
 	}
-	return strings.Join(value, " ")
+	return u.Username
+}
+
+// Owner is User as ipcs has it in most of its tables: cut off.
+func Owner(uid uint32) string { return fmt.Sprintf("%.10s", User(uid)) }
+
+// Group returns the name of a group, or the number where there is none.
+func Group(gid uint32) string {
+	g, err := user.LookupGroupId(fmt.Sprint(gid))
+	if err != nil {
+		return fmt.Sprint(gid)
+	}
+	return g.Name
+}
+
+// Time gives a time as ipcs does.
+func Time(at time.Time, layout string) string {
+	if at.IsZero() {
+		return "Not set"
+	}
+	return at.UTC().Format(layout)
 }
