@@ -132,7 +132,8 @@ func (a *Attachment) Bytes() []byte {
 func (a *Attachment) Pointer() unsafe.Pointer { return unsafe.Pointer(a.base.Load()) }
 
 // Stat reads the status of this very segment (IPC_STAT): while attached, its
-// id cannot become another segment's.
+// id cannot become another segment's. [Attachment.Check] compares it with what
+// the caller trusts.
 //
 // Errors: [ErrDetached]; EACCES (fs.ErrPermission) if the permission to read
 // was taken away since the attach.

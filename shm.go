@@ -153,7 +153,7 @@ func Get(key Key, size int, flags GetFlag) (ID, error) {
 // neither; and again, if that segment was removed in between.
 //
 // Creation and filling are two steps: an opener may find the segment still
-// full of zeros.
+// full of zeros. And what it opens may be anybody's: see [Attachment.Check].
 //
 // Errors are those of [Get]: EINVAL if the segment is smaller than size, and,
 // before the call, for [IPC_PRIVATE] (which never finds anything) and for

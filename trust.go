@@ -21,7 +21,8 @@ type Trust struct {
 	GIDs []int
 	// Perm is the most that the mode may grant: 0o600, or 0o660 with GIDs.
 	Perm Mode
-	// Size is its size in bytes, exactly. The Len of the attachment is any.
+	// Size is its size in bytes, exactly. Where any will do, it is the Len of
+	// the attachment.
 	Size int
 }
 
