@@ -27,10 +27,6 @@ func wantError(t *testing.T, err error, pattern string, errno syscall.Errno, is 
 // lastOf returns the error of a call that has other results.
 func lastOf[T any](_ T, err error) error { return err }
 
-// rlimitMemlock is RLIMIT_MEMLOCK, which package syscall lacks. (mips has
-// another number.)
-const rlimitMemlock = 8
-
 func TestGetErrors(t *testing.T) {
 	needPrivateNS(t)
 	exact := get(t, testKey, 4096, shm.IPC_CREAT|0o600)
@@ -62,44 +58,15 @@ func TestGetErrors(t *testing.T) {
 		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 62), 0o600),
 			`shmget\(.*\): cannot allocate memory: no memory to reserve for it: vm.overcommit_memory is 0`, syscall.ENOMEM)
 	})
-	t.Run("no huge pages", func(t *testing.T) {
-		needHugePages(t)
-		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 45), shm.SHM_HUGETLB|shm.SHM_HUGE_2MB|0o600),
-			`shmget\(.*\): cannot allocate memory: too few free huge pages of that size: see /sys/kernel/mm/hugepages`, syscall.ENOMEM)
-		wantError(t, getErr(shm.IPC_PRIVATE, power(t, 45), shm.SHM_HUGETLB|0o600),
-			`shmget\(.*\): cannot allocate memory: too few free huge pages: vm.nr_hugepages is \d+`, syscall.ENOMEM)
-	})
 }
 
 func getErr(key shm.Key, size int, flags shm.GetFlag) error {
 	return lastOf(shm.Get(key, size, flags))
 }
 
-// Errors that need a limit or another user, each in a process of its own.
+// Errors that need another user, each in a process of its own. Those of limits
+// are in exhaustion_test.go.
 func TestGetErrorsAlone(t *testing.T) {
-	t.Run("shmmax", func(t *testing.T) {
-		ipcns.Run(t, func(t *testing.T) {
-			setSysctl(t, "kernel/shmmax", "8192")
-			wantError(t, getErr(shm.IPC_PRIVATE, 8193, 0o600),
-				`shmget\(.*\): invalid argument: shmmax is 8192 bytes`, syscall.EINVAL)
-		})
-	})
-	t.Run("shmmni", func(t *testing.T) {
-		ipcns.Run(t, func(t *testing.T) {
-			setSysctl(t, "kernel/shmmni", "1")
-			get(t, shm.IPC_PRIVATE, 1, 0o600)
-			wantError(t, getErr(shm.IPC_PRIVATE, 1, 0o600),
-				`shmget\(.*\): no space left on device: there are 1 segments, and shmmni is 1`, syscall.ENOSPC)
-		})
-	})
-	t.Run("shmall", func(t *testing.T) {
-		ipcns.Run(t, func(t *testing.T) {
-			setSysctl(t, "kernel/shmall", "2")
-			get(t, shm.IPC_PRIVATE, 1, 0o600)
-			wantError(t, getErr(shm.IPC_PRIVATE, 2*os.Getpagesize(), 0o600),
-				`shmget\(.*\): no space left on device: segments have 1 pages, and shmall is 2`, syscall.ENOSPC)
-		})
-	})
 	t.Run("another user", asNobody(
 		func(t *testing.T) shm.ID { return get(t, testKey, 1, shm.IPC_CREAT|0o640) },
 		func(t *testing.T, _ shm.ID) {
@@ -156,15 +123,6 @@ func TestAttachErrors(t *testing.T) {
 }
 
 func TestAttachErrorsAlone(t *testing.T) {
-	t.Run("RLIMIT_AS", func(t *testing.T) {
-		ipcns.Run(t, func(t *testing.T) {
-			id := get(t, shm.IPC_PRIVATE, 1<<30, 0o600)
-			setRlimit(t, syscall.RLIMIT_AS, 1<<20)
-			wantError(t, lastOf(id.Attach(0)),
-				`shmat\(.*\): cannot allocate memory: no room in the address space: RLIMIT_AS is 1048576 bytes, vm.max_map_count is \d+`,
-				syscall.ENOMEM)
-		})
-	})
 	t.Run("another user", asNobody(
 		func(t *testing.T) shm.ID { return get(t, testKey, 1, shm.IPC_CREAT|0o604) },
 		func(t *testing.T, id shm.ID) {
@@ -256,20 +214,6 @@ func TestControlErrorsAlone(t *testing.T) {
 				syscall.EPERM, fs.ErrPermission)
 		},
 	))
-	t.Run("RLIMIT_MEMLOCK", asNobody(
-		func(*testing.T) shm.ID { return 0 },
-		func(t *testing.T, _ shm.ID) {
-			id := get(t, testKey, 2*os.Getpagesize(), shm.IPC_CREAT|0o600)
-			setRlimit(t, rlimitMemlock, uint64(os.Getpagesize()))
-			wantError(t, id.LockPages(),
-				`shmctl\(.*SHM_LOCK\): cannot allocate memory: RLIMIT_MEMLOCK is \d+ bytes, for all of the user's segments`,
-				syscall.ENOMEM)
-			setRlimit(t, rlimitMemlock, 0)
-			wantError(t, id.LockPages(),
-				`shmctl\(.*SHM_LOCK\): operation not permitted: RLIMIT_MEMLOCK is 0 bytes`,
-				syscall.EPERM, fs.ErrPermission)
-		},
-	))
 }
 
 func TestFtokErrors(t *testing.T) {
@@ -338,10 +282,6 @@ func TestInjectedErrors(t *testing.T) {
 			wantError(t, lastOf(newID(t).Attach(0)),
 				`shmat\(.*\): resource temporarily unavailable: mlockall\(MCL_FUTURE\) is in force, and RLIMIT_MEMLOCK is .*`, syscall.EAGAIN)
 		}},
-		{"file-max", "shmget " + creatExcl + " " + enfile, func(t *testing.T) {
-			_, _, err := shm.GetOrCreate(testKey, 1, 0o600)
-			wantError(t, err, `shmget\(.*\): too many open files in system: fs.file-max is \d+`, syscall.ENFILE)
-		}},
 		{"no hint to be had", "shmget " + creatExcl + " 28;shmctl " + shmInfo + " " + eio, func(t *testing.T) {
 			_, _, err := shm.GetOrCreate(testKey, 1, 0o600)
 			wantError(t, err, `shmget\(.*\): no space left on device`, syscall.ENOSPC)
@@ -397,7 +337,7 @@ func TestInjectedErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, a.Detach(), `mmap\(addr=0x[0-9a-f]+, size=4096, MAP_FIXED, PROT_NONE\): cannot allocate memory: the segment is still mapped in its Reservation`, syscall.ENOMEM)
+			wantError(t, a.Detach(), `mmap\(addr=0x[0-9a-f]+, size=4096, MAP_FIXED, PROT_NONE\): cannot allocate memory: the segment is still mapped in its Reservation: vm.max_map_count is \d+`, syscall.ENOMEM)
 			if err := a.Detach(); !errors.Is(err, shm.ErrDetached) {
 				t.Errorf("again: %v", err)
 			}
@@ -411,7 +351,7 @@ func TestInjectedErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantError(t, lastOf(newID(t).AttachAt(r.Addr(), shm.SHM_REMAP)), `shmat\(.*\): cannot allocate memory: .*`, syscall.ENOMEM)
-			wantError(t, r.Release(), `munmap\(.*\): cannot allocate memory`, syscall.ENOMEM)
+			wantError(t, r.Release(), `munmap\(.*\): cannot allocate memory: it would split a mapping: vm.max_map_count is \d+`, syscall.ENOMEM)
 		}},
 		{"shmdt", "shmdt 0 " + einval, func(t *testing.T) {
 			a, err := newID(t).Attach(0)

@@ -131,8 +131,7 @@ func atHint(id ID, addr uintptr, flags AttachFlag, errno syscall.Errno) string {
 		if addr != 0 {
 			where += ", or no such address"
 		}
-		return where + ": RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) +
-			", " + sysctl("vm.max_map_count")
+		return where + ": " + roomHint()
 	case syscall.ENFILE:
 		return sysctl("fs.file-max")
 	case syscall.EAGAIN:
@@ -217,11 +216,31 @@ func (e *Error) explainDeadID(id ID) bool {
 // mmapError and munmapError are those of a Reservation.
 
 func mmapError(args string, errno syscall.Errno, hint string) error {
+	if hint == "" && errno == syscall.ENOMEM {
+		hint = "no room in the address space: " + roomHint()
+	}
 	return &Error{Op: "mmap", Args: args + ", PROT_NONE", Errno: errno, Hint: hint}
 }
 
 func munmapError(addr, size uintptr, errno syscall.Errno) error {
-	return &Error{Op: "munmap", Args: fmt.Sprintf("addr=%#x, size=%d", addr, size), Errno: errno}
+	hint := ""
+	if errno == syscall.ENOMEM {
+		hint = "it would split a mapping: " + sysctl("vm.max_map_count")
+	}
+	return &Error{Op: "munmap", Args: fmt.Sprintf("addr=%#x, size=%d", addr, size), Errno: errno, Hint: hint}
+}
+
+// vacateError is that of a Detach inside a Reservation.
+func vacateError(addr, size uintptr, errno syscall.Errno) error {
+	hint := "the segment is still mapped in its Reservation"
+	if errno == syscall.ENOMEM {
+		hint += ": " + sysctl("vm.max_map_count")
+	}
+	return mmapError(fmt.Sprintf("addr=%#x, size=%d, MAP_FIXED", addr, size), errno, hint)
+}
+
+func roomHint() string {
+	return "RLIMIT_AS is " + rlimit(syscall.RLIMIT_AS) + ", " + sysctl("vm.max_map_count")
 }
 
 func ownerHint(id ID) string {

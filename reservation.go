@@ -182,7 +182,7 @@ func (r *Reservation) vacate(addr uintptr) error {
 	length := r.attached[addr]
 	delete(r.attached, addr)
 	if err := cover(addr, length); err != 0 {
-		return mmapError(fmt.Sprintf("addr=%#x, size=%d, MAP_FIXED", addr, length), err, "the segment is still mapped in its Reservation")
+		return vacateError(addr, length, err)
 	}
 	return nil
 }
