@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -202,6 +203,8 @@ func TestExhaustedLockedMemory(t *testing.T) {
 			setRlimit(t, rlimitMemlock, limit)
 			dropCaps(t, capIPCLock)
 			locked := func() error { // for an instant: Go needs mappings, too
+				warmThreads()
+				runtime.GC()
 				if err := syscall.Mlockall(mclFuture); err != nil {
 					return err
 				}
