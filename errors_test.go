@@ -263,6 +263,9 @@ func TestInjectedErrors(t *testing.T) {
 				t.Errorf("%d mappings left", n)
 			}
 		}},
+		{"at page zero", "shmat 0 0", func(t *testing.T) {
+			wantError(t, lastOf(newID(t).Attach(0)), `shmat\(id=0, addr=NULL, 0\): invalid argument`, syscall.EINVAL)
+		}},
 		{"removed meanwhile", "shmat 0 " + eidrm, func(t *testing.T) {
 			wantError(t, lastOf(newID(t).Attach(0)), `shmat\(.*\): identifier removed: no such segment.*`, syscall.EIDRM, shm.ErrRemoved)
 		}},

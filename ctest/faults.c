@@ -6,7 +6,7 @@
  * command is that of shmctl; of shmget the flags IPC_CREAT and IPC_EXCL; of
  * mmap with PROT_NONE the flag MAP_FIXED (the Go runtime calls it with other
  * protections); of the others 0. Errno 0 is a success that is wrong: IPC_STAT
- * tells a size that no int counts.
+ * tells a size that no int counts, shmat attaches at page zero.
  */
 
 #define _GNU_SOURCE
@@ -57,6 +57,8 @@ int shmget(key_t key, size_t size, int flags)
 
 void *shmat(int id, const void *addr, int flags)
 {
+	if (fault("shmat", 0) == 0)
+		return NULL;
 	CALL(shmat, 0, (void *)-1, id, addr, flags);
 }
 

@@ -221,6 +221,9 @@ func checkFacts(t *testing.T, image string, list []fact) {
 		if err := checkFact(f, c, im.ByteOrder()); err != nil {
 			t.Errorf("%s: %v", c.path, err)
 		}
+		if c.bits == nil && c.kind == 'p' && c.size != int64(im.PtrSize()) {
+			t.Errorf("pointers have %d bytes, in C %d", im.PtrSize(), c.size)
+		}
 	}
 }
 
