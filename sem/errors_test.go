@@ -86,47 +86,6 @@ func TestGetErrors(t *testing.T) {
 	}
 }
 
-// Limits, each in a namespace of its own.
-func TestLimitErrors(t *testing.T) {
-	for _, c := range []struct {
-		name                           string
-		semmsl, semmns, semopm, semmni int
-		want                           func(t *testing.T)
-	}{
-		{"semmsl", 4, 100, 10, 10, func(t *testing.T) {
-			wantError(t, getErr(shm.IPC_PRIVATE, 5, 0o600), `semget\(.*\): invalid argument: semmsl is 4 semaphores`, syscall.EINVAL)
-		}},
-		{"semmni", 10, 100, 10, 2, func(t *testing.T) {
-			newSet(t, 0)
-			newSet(t, 0)
-			wantError(t, getErr(shm.IPC_PRIVATE, 1, 0o600), `semget\(.*\): no space left on device: there are 2 sets, and semmni is 2`, syscall.ENOSPC)
-			_, _, err := sem.GetOrCreate(testKey, 0o600, 1)
-			wantError(t, err, `semget\(.*\): no space left on device: there are 2 sets, and semmni is 2`, syscall.ENOSPC)
-		}},
-		{"semmns", 10, 12, 10, 10, func(t *testing.T) {
-			newSet(t, make([]uint16, 8)...)
-			wantError(t, getErr(shm.IPC_PRIVATE, 5, 0o600), `semget\(.*\): no space left on device: there are 8 semaphores, and semmns is 12`, syscall.ENOSPC)
-		}},
-		{"semopm", 10, 100, 3, 10, func(t *testing.T) {
-			id := newSet(t, 0)
-			ok(t, id.Op(make([]sem.Op, 3)...))
-			wantError(t, id.Op(make([]sem.Op, 4)...), `semop\(id=\d+, \{0 \+0\}, \{0 \+0\}, \{0 \+0\}, \{0 \+0\}\): argument list too long: semopm is 3`, syscall.E2BIG)
-			// GetOrCreate makes sets of more all the same.
-			many := []uint16{1, 2, 3, 4, 5}
-			set := openOrCreate(t, true, many...)
-			defer discard(t, set)
-			wantValues(t, set, many...)
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ipcns.Run(t, func(t *testing.T) {
-				setLimits(t, c.semmsl, c.semmns, c.semopm, c.semmni)
-				c.want(t)
-			})
-		})
-	}
-}
-
 func TestOpErrors(t *testing.T) {
 	id, full := newSet(t, 0, 5), newSet(t, sem.SEMVMX, 0)
 	limits, err := sem.Limits()
@@ -163,16 +122,6 @@ func TestOpErrors(t *testing.T) {
 	}
 	wantValues(t, id, 0, 5)
 	wantValues(t, full, sem.SEMVMX, 0)
-}
-
-// TestUndoRange: what a process has to undo has limits of its own.
-func TestUndoRange(t *testing.T) {
-	id := newSet(t, 0)
-	up := sem.Op{Op: 30000, Flags: sem.SEM_UNDO}
-	ok(t, id.Op(up))
-	ok(t, id.Op(sem.Op{Op: -30000}))
-	wantError(t, id.Op(up), `semop\(id=\d+, \{0 \+30000 SEM_UNDO\}\): numerical result out of range: a value, and what a process has to undo, is at most 32767`, syscall.ERANGE)
-	wantValues(t, id, 0)
 }
 
 // TestRemovedWhileWaiting: each way of waiting ends when the set is removed.
