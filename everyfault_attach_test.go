@@ -104,7 +104,11 @@ var reservationFaults = []faults.Operation{
 			wantReserved(c, r)
 		}
 		wantDead(c, a)
-		c.OK(r.Release())
+		again := must(id.AttachAt(r.Addr(), shm.SHM_REMAP))(c) // over what is left
+		if nattch := stat(c.T(), id).Nattch; nattch != 1 {
+			c.Errorf("nattch is %d", nattch)
+		}
+		c.OK(again.Detach(), r.Release())
 		wantUnattached(c, id)
 		c.OK(id.Remove())
 	}},

@@ -12,15 +12,16 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/ipcns"
 )
 
-// TestExhaustedMappings: a process has vm.max_map_count mappings, and each call
-// that needs one more says so. What can be done again then works; a Detach in a
-// Reservation is the end of the Attachment, and Release gives the memory back.
-func TestExhaustedMappings(t *testing.T) {
+// withMaxMapCount runs a test in a process of its own that can have
+// vm.max_map_count mappings.
+func withMaxMapCount(t *testing.T, run func(t *testing.T, limit string)) {
+	t.Helper()
 	if ipcns.BuiltWith("-race", "-asan", "-msan") {
 		t.Skip("a sanitizer needs mappings of its own")
 	}
@@ -29,6 +30,15 @@ func TestExhaustedMappings(t *testing.T) {
 		if atoi(t, limit) > 1<<18 {
 			t.Skip("to reach it takes long: vm.max_map_count is ", limit)
 		}
+		run(t, limit)
+	})
+}
+
+// TestExhaustedMappings: a process has vm.max_map_count mappings, and each call
+// that needs one more says so. What can be done again then works; a Detach in a
+// Reservation is the end of the Attachment, and Release gives the memory back.
+func TestExhaustedMappings(t *testing.T) {
+	withMaxMapCount(t, func(t *testing.T, limit string) {
 		page := os.Getpagesize()
 		lba := max(shm.SHMLBA(), page)
 		id := get(t, shm.IPC_PRIVATE, lba, 0o600)
@@ -43,12 +53,12 @@ func TestExhaustedMappings(t *testing.T) {
 			"release": between.Release,
 		}
 		failed := map[string]error{}
-		room := fillMappings(t, atoi(t, limit))
+		full := fillMappings(t, atoi(t, limit))
 		for name, call := range calls {
 			failed[name] = call()
 		}
 		nattch := stat(t, id).Nattch
-		room()
+		full.room(t)
 
 		const call = `\(.*\): cannot allocate memory: `
 		noRoom := `no room in the address space(, or no such address)?: RLIMIT_AS is unlimited, vm.max_map_count is ` + limit
@@ -70,6 +80,49 @@ func TestExhaustedMappings(t *testing.T) {
 		}
 		if err := r.Release(); err != nil || mapped(t, id) != 0 || stat(t, id).Nattch != 0 {
 			t.Errorf("after Release: %v, %d mappings, nattch %d", err, mapped(t, id), stat(t, id).Nattch)
+		}
+	})
+}
+
+// TestNearlyExhaustedMappings: an attach in a Reservation needs some mappings
+// more, for a moment. However many of them there are, it attaches or leaves
+// nothing.
+func TestNearlyExhaustedMappings(t *testing.T) {
+	withMaxMapCount(t, func(t *testing.T, limit string) {
+		size := 2 * max(shm.SHMLBA(), os.Getpagesize()) // one page can be protected without a split
+		id := get(t, shm.IPC_PRIVATE, size, 0o600)
+		r := reserve(t, 3*size)
+		var errs []error
+		var nattch []uint
+		full := fillMappings(t, atoi(t, limit))
+		for range 8 {
+			a, err := id.AttachAt(r.Addr()+uintptr(size), shm.SHM_REMAP)
+			if err == nil {
+				err = a.Detach()
+			}
+			errs, nattch = append(errs, err), append(nattch, stat(t, id).Nattch)
+			full.roomForOne(t)
+		}
+		full.room(t)
+		calls := map[string]bool{}
+		for i, err := range errs {
+			var e *shm.Error
+			switch {
+			case nattch[i] != 0:
+				t.Errorf("room for %d: nattch is %d: %v", i, nattch[i], err)
+			case errors.As(err, &e) && strings.HasSuffix(e.Hint, "vm.max_map_count is "+limit):
+				calls[e.Op] = true
+			case err != nil:
+				t.Errorf("room for %d: %v", i, err)
+			}
+		}
+		if errs[len(errs)-1] != nil || !calls["shmat"] || !calls["mprotect"] {
+			t.Errorf("attached with room: %v; calls without: %v", errs[len(errs)-1], calls)
+		}
+		for addr := r.Addr(); addr < r.Addr()+uintptr(r.Len()); addr += uintptr(os.Getpagesize()) {
+			if got := protection(t, addr); got != "---p" {
+				t.Errorf("%#x in the Reservation is mapped %q", addr, got)
+			}
 		}
 	})
 }
@@ -102,42 +155,62 @@ func reserveBetween(t *testing.T) *shm.Reservation {
 	return nil
 }
 
-// fillMappings makes mappings until the kernel refuses more, and returns a
-// function that gives them back. Until then Go must need none: it has threads
-// enough, and collects no garbage; and the test must use little memory.
-func fillMappings(t *testing.T, limit int) (room func()) {
+// full are mappings, as many as the kernel lets a process have.
+type full struct {
+	extra [][]byte
+	mem   []byte // every other page of it is a mapping
+	gone  int
+	gc    int
+}
+
+// fillMappings makes mappings until the kernel refuses more. Until they are given
+// back Go must need none: it has threads enough, and collects no garbage; and
+// the test must use little memory.
+func fillMappings(t *testing.T, limit int) *full {
 	t.Helper()
 	warmThreads()
 	runtime.GC()
-	collect := debug.SetGCPercent(-1)
+	f := &full{gc: debug.SetGCPercent(-1)}
 	page := os.Getpagesize()
 	mem, err := syscall.Mmap(-1, 0, 2*limit*page, syscall.PROT_NONE, syscall.MAP_PRIVATE|syscall.MAP_ANON|syscall.MAP_NORESERVE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; err == nil && i < len(mem); i += 2 * page { // each is one more, and what is between
+	f.mem = mem
+	for i := 0; err == nil && i < len(mem); i += 2 * page {
 		err = syscall.Mprotect(mem[i:i+page], syscall.PROT_READ)
 	}
 	// To split a mapping the kernel refuses one earlier than a new one.
-	var extra [][]byte
-	for prot := syscall.PROT_READ; len(extra) < 8; prot ^= syscall.PROT_READ { // two alike would be one
+	for prot := syscall.PROT_READ; len(f.extra) < 8; prot ^= syscall.PROT_READ { // two alike would be one
 		more, errMore := syscall.Mmap(-1, 0, page, prot, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 		if err = errMore; err != nil {
 			break
 		}
-		extra = append(extra, more)
+		f.extra = append(f.extra, more)
 	}
 	if !errors.Is(err, syscall.ENOMEM) {
 		t.Fatalf("mappings without end: %v", err)
 	}
-	return func() {
-		for _, mem := range append(extra, mem) {
-			if err := syscall.Munmap(mem); err != nil {
-				t.Error(err)
-			}
+	return f
+}
+
+// room gives all of the mappings back.
+func (f *full) room(t *testing.T) {
+	t.Helper()
+	for _, mem := range append(f.extra, f.mem) {
+		if err := syscall.Munmap(mem); err != nil {
+			t.Error(err)
 		}
-		debug.SetGCPercent(collect)
 	}
+	debug.SetGCPercent(f.gc)
+}
+
+// roomForOne gives one mapping back.
+func (f *full) roomForOne(t *testing.T) {
+	t.Helper()
+	page := uintptr(os.Getpagesize())
+	unmapBehind(t, uintptr(unsafe.Pointer(&f.mem[0]))+uintptr(f.gone)*2*page, page)
+	f.gone++
 }
 
 // warmThreads makes threads that Go keeps.

@@ -213,7 +213,7 @@ func (e *Error) explainDeadID(id ID) bool {
 	return true
 }
 
-// mmapError and munmapError are those of a Reservation.
+// mmapError, munmapError and mprotectError are those of a Reservation.
 
 func mmapError(args string, errno syscall.Errno, hint string) error {
 	if hint == "" && errno == syscall.ENOMEM {
@@ -223,11 +223,19 @@ func mmapError(args string, errno syscall.Errno, hint string) error {
 }
 
 func munmapError(addr, size uintptr, errno syscall.Errno) error {
-	hint := ""
-	if errno == syscall.ENOMEM {
-		hint = "it would split a mapping: " + sysctl("vm.max_map_count")
+	args := fmt.Sprintf("addr=%#x, size=%d", addr, size)
+	return &Error{Op: "munmap", Args: args, Errno: errno, Hint: splitHint(errno)}
+}
+
+func mprotectError(id ID, errno syscall.Errno) error {
+	return &Error{Op: "mprotect", Args: fmt.Sprintf("id=%d, PROT_NONE", id), Errno: errno, Hint: splitHint(errno)}
+}
+
+func splitHint(errno syscall.Errno) string {
+	if errno != syscall.ENOMEM {
+		return ""
 	}
-	return &Error{Op: "munmap", Args: fmt.Sprintf("addr=%#x, size=%d", addr, size), Errno: errno, Hint: hint}
+	return "it would split a mapping: " + sysctl("vm.max_map_count")
 }
 
 // vacateError is that of a Detach inside a Reservation.

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -133,7 +134,10 @@ func (id ID) attachReserved(addr uintptr, flags AttachFlag) (*Attachment, error)
 	if why := r.unfit(addr, uintptr(size)); why != "" {
 		return refuse(why)
 	}
-	if hugePages(pin) {
+	switch huge, errno := hugePages(pin); {
+	case errno != 0:
+		return nil, mprotectError(id, errno)
+	case huge:
 		return refuse("a segment of huge pages cannot be attached inside a Reservation")
 	}
 
@@ -188,10 +192,15 @@ func (r *Reservation) vacate(addr uintptr) error {
 }
 
 // hugePages tells whether a segment that is attached has huge pages: then its
-// mapping is longer than its size says, and part of it cannot be protected.
-func hugePages(base unsafe.Pointer) bool {
+// mapping is longer than its size says, and part of it cannot be protected. The
+// errno is why that cannot be told.
+func hugePages(base unsafe.Pointer) (bool, syscall.Errno) {
 	err := syscall.Mprotect(unsafe.Slice((*byte)(base), 1), syscall.PROT_NONE)
-	return err == syscall.EINVAL
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno == syscall.EINVAL {
+		return true, 0
+	}
+	return false, errno
 }
 
 func roundUp(n, multiple uintptr) uintptr { return (n + multiple - 1) / multiple * multiple }
