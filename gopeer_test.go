@@ -118,6 +118,9 @@ func (p *goPeer) run(command string) (string, error) {
 	case "setuid":
 		uid, gid := p.int(), p.int()
 		return "0", errors.Join(syscall.Setgroups(nil), syscall.Setgid(gid), syscall.Setuid(uid))
+	case "lifetime":
+		role, rounds := p.int(), p.int()
+		return lifetime(role, rounds, p.uint())
 	case "exit":
 		os.Exit(p.int())
 	case "kill":

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 //	add WIDTH ADDR TIMES         ok; likewise, of 1
 //	litmus mp ADDR ROLE ROUNDS   ok TORN
 //	litmus sb ADDR ROLE ROUNDS   ok
+//	lifetime ROLE ROUNDS SEED    ok, of each: CALL ERRNO TIMES; lifetime_test.go
 //	setuid UID GID               ok; without supplementary groups
 //	exit CODE                    ends
 //	kill                         ends, by SIGKILL

@@ -5,7 +5,8 @@
  * answer a line on standard output, "ok ..." or "err ERRNO". Numbers are
  * taken in any base that C writes, bytes in hex. The commands of shared memory
  * and of the process are here, listed in ../peer_test.go; those of semaphore
- * sets in peer_sem.c, of POSIX objects in peer_pshared.c.
+ * sets in peer_sem.c, of POSIX objects in peer_pshared.c, of the races on
+ * lifetime in peer_lifetime.c.
  */
 
 #include "peer.h"
@@ -552,7 +553,8 @@ static void run(void)
 	const char *name = strtok(line, " \n");
 
 	if (!name || !(run_of(commands, name) || run_of(sem_commands, name) ||
-		       run_of(pshared_commands, name)))
+		       run_of(pshared_commands, name) ||
+		       run_of(lifetime_commands, name)))
 		printf("unknown command: %s\n", name ? name : "");
 }
 

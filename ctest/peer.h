@@ -44,5 +44,6 @@ struct command {
 /* Each ends with a command without a name. */
 extern const struct command sem_commands[];
 extern const struct command pshared_commands[];
+extern const struct command lifetime_commands[];
 
 #endif
