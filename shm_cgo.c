@@ -43,7 +43,7 @@ void *gosysv_shm_attach(int id, uintptr_t addr, int flags,
 	/* With page zero mapped, no nil pointer would fault any more. */
 	if (!p)
 		return give_up(p, at, EINVAL);
-	/* The caller knows it; and inside a Reservation there is no giving up. */
+	/* The caller knows it; in a Reservation there is no giving up. */
 	if (flags & SHM_REMAP)
 		return p;
 	if (shmctl(id, IPC_STAT, &ds) < 0) {

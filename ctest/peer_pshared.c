@@ -223,6 +223,8 @@ static void do_cond_init(void)
 
 	if (!r && !strcmp(word(), "shared"))
 		r = pthread_condattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	if (!r && !strcmp(word(), "monotonic"))
+		r = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	if (!r)
 		r = pthread_cond_init(c, &attr);
 	returned(r);

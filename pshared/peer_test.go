@@ -154,6 +154,7 @@ func initRWLock(a *shm.Attachment) *pshared.RWLock {
 //
 // and the C peer alone, besides those of ../peer_test.go:
 //
+//	cond_init COND shared monotonic          by that clock, as InitCond does
 //	ptlayout                                 ok, of each type: NAME SIZE ALIGNMENT
 //	libc                                     ok MAJOR MINOR, of glibc
 //

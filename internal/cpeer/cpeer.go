@@ -167,6 +167,14 @@ func Start(t testing.TB, cmd *exec.Cmd) *Peer {
 	return p
 }
 
+// For returns the same peer for another test: an input of a fuzz test that has
+// started it.
+func (p *Peer) For(t testing.TB) *Peer {
+	other := *p
+	other.t = t
+	return &other
+}
+
 // PID returns the peer's process id.
 func (p *Peer) PID() int { return p.pid }
 
