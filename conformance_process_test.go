@@ -92,7 +92,7 @@ var processRows = []row{
 		wantNattch(t, id, 1)
 		c.detach(addr)
 
-		attached := map[*peer]uintptr{}
+		attached := map[*peer]address{}
 		for range children {
 			c := startC(t)
 			attached[c] = c.attach(id, 0)
@@ -208,7 +208,7 @@ func getBy(t *testing.T, p *peer) shm.ID {
 }
 
 // attachedByC makes a segment in a C peer, which attaches.
-func attachedByC(t *testing.T) (id shm.ID, c *peer, addr uintptr) {
+func attachedByC(t *testing.T) (id shm.ID, c *peer, addr address) {
 	t.Helper()
 	c = startC(t)
 	id = getBy(t, c)

@@ -103,6 +103,11 @@ func (p *goPeer) run(command string) (string, error) {
 	case "stat":
 		ds, err := p.id().Stat()
 		return rawAnswer(0, &ds), err
+	case "status":
+		ds, err := p.id().Stat()
+		perm := &ds.Perm
+		return fmt.Sprint(int32(perm.Key), perm.UID, perm.GID, perm.CUID, perm.CGID, uint32(perm.Mode), perm.Seq,
+			ds.Segsz, ds.Atime, ds.Dtime, ds.Ctime, ds.Cpid, ds.Lpid, ds.Nattch), err
 	case "shmstat":
 		id, ds, err := shm.StatIndex(p.int())
 		return rawAnswer(int(id), &ds), err

@@ -89,7 +89,7 @@ func interopCases() []interopCase {
 }
 
 // create makes the segment of a test, and attaches.
-func create(c *peer, size int, flags shm.GetFlag) (shm.ID, uintptr) {
+func create(c *peer, size int, flags shm.GetFlag) (shm.ID, address) {
 	c.t.Helper()
 	id := c.get(testKey, size, shm.IPC_CREAT|shm.IPC_EXCL|0o600|flags)
 	return id, c.attach(id, 0)
@@ -140,11 +140,11 @@ func testSparse(t *testing.T, c, o *peer) {
 		t.Errorf("the opener sees %d bytes, want %d", got, size)
 	}
 	c.write(mine, "first")
-	o.write(theirs+uintptr(size)-4, "last")
+	o.write(theirs+address(size)-4, "last")
 	if got := o.read(theirs, 5); got != "first" {
 		t.Errorf("the opener reads %q at the beginning", got)
 	}
-	if got := c.read(mine+uintptr(size)-4, 4); got != "last" {
+	if got := c.read(mine+address(size)-4, 4); got != "last" {
 		t.Errorf("the creator reads %q at the end", got)
 	}
 }
@@ -379,7 +379,7 @@ func testAtomicAdd(t *testing.T, c, o *peer) {
 
 // litmusSegment makes the segment of a litmus test. One language with itself
 // is for comparison only, and gets a tenth of the rounds.
-func litmusSegment(t *testing.T, c, o *peer) (id shm.ID, mine, theirs uintptr, rounds int) {
+func litmusSegment(t *testing.T, c, o *peer) (id shm.ID, mine, theirs address, rounds int) {
 	t.Helper()
 	rounds = 1_000_000
 	if c.lang == o.lang {

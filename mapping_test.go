@@ -18,7 +18,7 @@ import (
 
 // frames returns the physical frame of each page of a range of a process's
 // addresses, or 0 where there is none yet.
-func frames(t *testing.T, pid int, addr uintptr, pages int) []uint64 {
+func frames(t *testing.T, pid int, addr address, pages int) []uint64 {
 	t.Helper()
 	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
 	if err != nil {
@@ -26,7 +26,7 @@ func frames(t *testing.T, pid int, addr uintptr, pages int) []uint64 {
 	}
 	defer pagemap.Close()
 	entries := make([]uint64, pages)
-	if _, err := pagemap.Seek(int64(addr/uintptr(os.Getpagesize())*8), 0); err != nil {
+	if _, err := pagemap.Seek(int64(addr/address(os.Getpagesize())*8), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := binary.Read(pagemap, binary.NativeEndian, entries); err != nil {
@@ -66,7 +66,7 @@ func TestSameFrames(t *testing.T) {
 	a := attach(t, id, 0)
 	c := startC(t)
 	theirs := c.attach(id, 0)
-	inGo := func() []uint64 { return frames(t, os.Getpid(), uintptr(a.Pointer()), pages) }
+	inGo := func() []uint64 { return frames(t, os.Getpid(), address(uintptr(a.Pointer())), pages) }
 	inC := func() []uint64 { return frames(t, c.PID(), theirs, pages) }
 
 	resident := func() uint {
@@ -85,7 +85,7 @@ func TestSameFrames(t *testing.T) {
 		t.Errorf("%d pages resident before any was touched", n)
 	}
 
-	c.write(theirs+uintptr(40*page), "x")
+	c.write(theirs+address(40*page), "x")
 	if n := resident(); n != 1 {
 		t.Errorf("%d pages resident after one was touched", n)
 	}
@@ -124,9 +124,9 @@ func TestForkCopiesOnWrite(t *testing.T) {
 	parent := c.PID()
 	shared := c.attach(id, 0)
 	c.write(shared, "before")
-	private := uintptr(c.number("private %d", page))
+	private := address(c.number("private %d", page))
 	child := int(c.number("fork"))
-	frame := func(pid int, addr uintptr) uint64 { return frames(t, pid, addr, 1)[0] }
+	frame := func(pid int, addr address) uint64 { return frames(t, pid, addr, 1)[0] }
 
 	// A child's page tables for shared memory are filled when it touches it.
 	if got := c.read(shared, 6); got != "before" {
@@ -146,7 +146,7 @@ func TestForkCopiesOnWrite(t *testing.T) {
 	if got := string(a.Bytes()[:6]); got != "after " {
 		t.Errorf("Go reads %q in the segment", got)
 	}
-	if f, g := frame(os.Getpid(), uintptr(a.Pointer())), frame(child, shared); f != g {
+	if f, g := frame(os.Getpid(), address(uintptr(a.Pointer()))), frame(child, shared); f != g {
 		t.Errorf("the segment: frame %#x in Go, %#x in the child", f, g)
 	}
 	c.Ask("exit 0")

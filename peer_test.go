@@ -5,15 +5,16 @@ package shm_test
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
-	"github.com/gosysv/shm/internal/cstruct"
 	"github.com/gosysv/shm/internal/ipcns"
 )
 
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 //	dt ADDR                      ok
 //	stat ID                      ok RESULT BYTES, the struct's bytes in hex
 //	shmstat, shmstatany INDEX    the same
+//	status ID                    ok, the members of the struct, as numbers
 //	ipcinfo, shminfo             the same
 //	set ID UID GID MODE          ok
 //	rmid, lock, unlock ID        ok
@@ -118,12 +120,15 @@ func (p *peer) get(key shm.Key, size int, flags shm.GetFlag) shm.ID {
 	return shm.ID(p.number("get %d %d %d", key, size, uint32(flags)))
 }
 
-func (p *peer) attach(id shm.ID, flags shm.AttachFlag) uintptr {
+// An address in a peer: its words may be wider than those of this process.
+type address = uint64
+
+func (p *peer) attach(id shm.ID, flags shm.AttachFlag) address {
 	p.t.Helper()
-	return uintptr(p.number("at %d 0 %d", id, flags))
+	return address(p.number("at %d 0 %d", id, flags))
 }
 
-func (p *peer) detach(addr uintptr) { p.t.Helper(); p.number("dt %d", addr) }
+func (p *peer) detach(addr address) { p.t.Helper(); p.number("dt %d", addr) }
 
 func (p *peer) remove(id shm.ID) { p.t.Helper(); p.number("rmid %d", id) }
 
@@ -134,19 +139,19 @@ func (p *peer) set(id shm.ID, uid, gid int, mode shm.Mode) {
 	p.number("set %d %d %d %d", id, uid, gid, uint32(mode))
 }
 
-func (p *peer) fill(addr uintptr, size, seed int) {
+func (p *peer) fill(addr address, size, seed int) {
 	p.t.Helper()
 	p.number("fill %d %d %d", addr, size, seed)
 }
 
-func (p *peer) sum(addr uintptr, size int) uint64 {
+func (p *peer) sum(addr address, size int) uint64 {
 	p.t.Helper()
 	return uint64(p.number("sum %d %d", addr, size))
 }
 
-func (p *peer) write(addr uintptr, s string) { p.t.Helper(); p.number("write %d %x", addr, s) }
+func (p *peer) write(addr address, s string) { p.t.Helper(); p.number("write %d %x", addr, s) }
 
-func (p *peer) read(addr uintptr, size int) string {
+func (p *peer) read(addr address, size int) string {
 	p.t.Helper()
 	answer, err := p.Do("read %d %d", addr, size)
 	if err != nil {
@@ -169,10 +174,21 @@ func (p *peer) raw(format string, args ...any) (int, []byte) {
 	return result, unhex(p.t, answer[1])
 }
 
-func (p *peer) stat(id shm.ID) shm.ShmidDS {
+// stat is the status as the peer sees it, whatever its struct looks like.
+func (p *peer) stat(id shm.ID) (ds shm.ShmidDS) {
 	p.t.Helper()
-	_, raw := p.raw("stat %d", id)
-	return cstruct.FromBytes[shm.ShmidDS](p.t, raw)
+	answer, err := p.Do("status %d", id)
+	if err != nil {
+		p.t.Fatalf("%s peer: status %d: %v", p.lang, id, err)
+	}
+	members := []any{
+		(*int32)(&ds.Perm.Key), &ds.Perm.UID, &ds.Perm.GID, &ds.Perm.CUID, &ds.Perm.CGID, (*uint32)(&ds.Perm.Mode),
+		&ds.Perm.Seq, &ds.Segsz, &ds.Atime, &ds.Dtime, &ds.Ctime, &ds.Cpid, &ds.Lpid, &ds.Nattch,
+	}
+	if n, err := fmt.Sscan(strings.Join(answer, " "), members...); n != len(members) {
+		p.t.Fatalf("%s peer: status %d: %q: %v", p.lang, id, answer, err)
+	}
+	return ds
 }
 
 func unhex(t *testing.T, s string) []byte {

@@ -168,7 +168,9 @@ static void do_layout(void)
 	MEMBER(ipc_perm, cuid);
 	MEMBER(ipc_perm, cgid);
 	MEMBER(ipc_perm, mode);
+#ifdef __GLIBC__ /* musl takes the padding behind it in */
 	MEMBER(ipc_perm, __seq);
+#endif
 	STRUCT(shmid_ds);
 	printf(" shmid_ds.shm_perm %zu %zu 0",
 	       offsetof(struct shmid_ds, shm_perm), sizeof(struct ipc_perm));
@@ -466,6 +468,23 @@ static void do_stat(void)
 	do_ctl(IPC_STAT, sizeof(struct shmid_ds), (int)number());
 }
 
+static void do_status(void)
+{
+	struct shmid_ds ds = { 0 };
+
+	if (shmctl((int)number(), IPC_STAT, &ds) < 0) {
+		result(-1);
+		return;
+	}
+	answer("%d %u %u %u %u %u %u %llu %lld %lld %lld %d %d %llu",
+	       ds.shm_perm.__key, ds.shm_perm.uid, ds.shm_perm.gid,
+	       ds.shm_perm.cuid, ds.shm_perm.cgid, (unsigned)ds.shm_perm.mode,
+	       (unsigned)ds.shm_perm.__seq, (unsigned long long)ds.shm_segsz,
+	       (long long)ds.shm_atime, (long long)ds.shm_dtime,
+	       (long long)ds.shm_ctime, (int)ds.shm_cpid, (int)ds.shm_lpid,
+	       (unsigned long long)ds.shm_nattch);
+}
+
 static void do_shmstat(void)
 {
 	do_ctl(SHM_STAT, sizeof(struct shmid_ds), (int)number());
@@ -501,6 +520,7 @@ static void do_unlock(void)
 	result(shmctl((int)number(), SHM_UNLOCK, NULL));
 }
 
+/* clang-format off */
 static const struct command commands[] = {
 	{ "ftok", do_ftok },
 	{ "get", do_get },
@@ -511,6 +531,7 @@ static const struct command commands[] = {
 	{ "rmid", do_rmid },
 	{ "lock", do_lock },
 	{ "unlock", do_unlock },
+	{ "status", do_status },
 	{ "shmstat", do_shmstat },
 	{ "shmstatany", do_shmstatany },
 	{ "ipcinfo", do_ipcinfo },
@@ -536,6 +557,7 @@ static const struct command commands[] = {
 	{ "kill", do_kill },
 	{ NULL, NULL },
 };
+/* clang-format on */
 
 static int run_of(const struct command *c, const char *name)
 {

@@ -70,12 +70,17 @@ var built struct {
 // the test.
 func Build(t testing.TB, source string, flags ...string) string {
 	t.Helper()
-	// The test cache must see the file, which only the compiler reads.
-	if _, err := os.ReadFile(source); err != nil {
-		t.Fatal(err)
-	}
 	cc, err := CC()
 	if err != nil {
+		t.Fatal(err)
+	}
+	return build(t, cc, source, flags...)
+}
+
+func build(t testing.TB, cc []string, source string, flags ...string) string {
+	t.Helper()
+	// The test cache must see the file, which only the compiler reads.
+	if _, err := os.ReadFile(source); err != nil {
 		t.Fatal(err)
 	}
 	built.Lock()
@@ -90,13 +95,17 @@ func Build(t testing.TB, source string, flags ...string) string {
 	}
 	if built.dir == "" {
 		//nolint:usetesting // it outlives the test, for the ones to come
-		if built.dir, err = os.MkdirTemp("", "cpeer"); err != nil {
+		dir, err := os.MkdirTemp("", "cpeer")
+		if err != nil {
 			t.Fatal(err)
 		}
+		built.dir = dir
 		built.programs = map[string]string{}
 	}
 	program := filepath.Join(built.dir, fmt.Sprintf("%d-%s", len(built.programs), strings.TrimSuffix(filepath.Base(source), ".c")))
-	if out, err := exec.Command(args[0], append(args[1:], "-o", program)...).CombinedOutput(); err != nil {
+	compile := exec.Command(args[0], append(args[1:], "-o", program)...)
+	compile.Env = append(os.Environ(), "LD_PRELOAD=") // what is for the programs is not for it
+	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	built.programs[strings.Join(args, " ")] = program
@@ -106,11 +115,21 @@ func Build(t testing.TB, source string, flags ...string) string {
 // Program builds the C peer from its sources in dir, and returns its path.
 func Program(t testing.TB, dir string) string {
 	t.Helper()
+	cc, err := CC()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ProgramBy(t, cc, dir)
+}
+
+// ProgramBy builds it by a compiler that is not cgo's.
+func ProgramBy(t testing.TB, cc []string, dir string, flags ...string) string {
+	t.Helper()
 	sources, err := filepath.Glob(filepath.Join(dir, "peer*.[ch]"))
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no sources of the peer in %s: %v", dir, err)
 	}
-	flags := []string{"-pthread"}
+	flags = append(flags, "-pthread")
 	for _, source := range sources {
 		if _, err := os.ReadFile(source); err != nil { // for the test cache, as in Build
 			t.Fatal(err)
@@ -119,7 +138,7 @@ func Program(t testing.TB, dir string) string {
 			flags = append(flags, source)
 		}
 	}
-	return Build(t, filepath.Join(dir, "peer.c"), flags...)
+	return build(t, cc, filepath.Join(dir, "peer.c"), flags...)
 }
 
 // Command returns a command that runs a program of Build, under the checker and
