@@ -16,6 +16,9 @@ import (
 // structs what the peer itself says in TestStructsAreC, in every member at any
 // depth, and of what kind its values are.
 func TestLayoutOfPeer(t *testing.T) {
+	if answer, err := startC(t).Do("libc"); err != nil || answer[0] == "0" {
+		t.Skip("musl's structs have other names, and an int for __seq: ", err)
+	}
 	im, err := layout.Open(cpeer.Program(t, "ctest"))
 	if err != nil {
 		t.Fatal(err)

@@ -283,7 +283,9 @@ static void do_semlayout(void)
 	       offsetof(struct semid_ds, sem_perm), sizeof(struct ipc_perm));
 	MEMBER(semid_ds, sem_otime);
 	MEMBER(semid_ds, sem_ctime);
+#ifdef __GLIBC__ /* musl has a short and padding */
 	MEMBER(semid_ds, sem_nsems);
+#endif
 	STRUCT(seminfo);
 	MEMBER(seminfo, semmap);
 	MEMBER(seminfo, semmni);

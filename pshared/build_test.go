@@ -50,13 +50,13 @@ func TestMismatchDoesNotBuild(t *testing.T) {
 	for name, edits := range map[string][][2]string{
 		"size": {
 			{"C.gosysv_size_mutex / word]uint", "C.gosysv_size_mutex/word + 1]uint"},
-			{"C.gosysv_size_sem / word]uint", "C.gosysv_size_sem/word - 1]uint"},
+			{"unsafe.Sizeof(C.gosysv_sem_word(0))]C.gosysv_sem_word", "word - 1]uint"},
 			{"C.gosysv_size_cond / word]uint", "C.gosysv_size_rwlock/word]uint"},
 			{"C.gosysv_size_rwlock / word]uint", "C.gosysv_size_cond/word]uint"},
 		},
 		"alignment": {
 			{"C.gosysv_size_mutex / word]uint", "C.gosysv_size_mutex]byte"},
-			{"C.gosysv_size_sem / word]uint", "C.gosysv_size_sem/2]uint16"},
+			{"unsafe.Sizeof(C.gosysv_sem_word(0))]C.gosysv_sem_word", "2]uint16"},
 			{"condAlign\n\t\twords [C.gosysv_size_cond / word]uint", "[C.gosysv_size_cond]byte"},
 			{"C.gosysv_size_rwlock / word]uint", "C.gosysv_size_rwlock]byte"},
 		},

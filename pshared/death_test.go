@@ -117,6 +117,7 @@ func TestGoOwnerDied(t *testing.T) {
 // TestNotRecoverable: a mutex that is unlocked in an inconsistent state is lost
 // to both sides, also to who waits for it then, until it is made anew.
 func TestNotRecoverable(t *testing.T) {
+	needGlibc(t, 0, 99)
 	for _, breaker := range []string{"C", "Go"} {
 		t.Run(breaker, func(t *testing.T) {
 			a := segment(t)
@@ -159,6 +160,7 @@ func TestNotRecoverable(t *testing.T) {
 
 // TestDestroyAfterDeath: a mutex whose owner died can be destroyed at once.
 func TestDestroyAfterDeath(t *testing.T) {
+	needGlibc(t, 0, 99)
 	a := segment(t)
 	m := initMutex(a)
 	owner := startC(t, a)

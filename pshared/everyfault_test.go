@@ -20,6 +20,7 @@ import (
 // each errno; see package faults. What was locked is still locked then, what was
 // not is not; and nothing holds the attachment.
 func TestEveryFault(t *testing.T) {
+	needGlibc(t, 0, 99)
 	faults.Run(t, "../ctest/faults_each.c", func(t *testing.T, in *faults.Injector) {
 		a := segment(t)
 		c := startC(t, a)

@@ -20,6 +20,7 @@ import (
 // call that failed, and the attachment is held no more than before: the segment
 // is detached at the end of each.
 func TestInjectedErrors(t *testing.T) {
+	needGlibc(t, 0, 99)
 	info, found := debug.ReadBuildInfo()
 	if found && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
 		return slices.Contains([]string{"-race", "-asan", "-msan"}, s.Key) && s.Value == "true"

@@ -87,7 +87,7 @@ type (
 	// SemT is C's sem_t: 32 bytes on amd64. See [OpenSem].
 	SemT struct {
 		_     noCopy
-		words [C.gosysv_size_sem / word]uint
+		words [C.gosysv_size_sem / unsafe.Sizeof(C.gosysv_sem_word(0))]C.gosysv_sem_word
 	}
 
 	// CondT is C's pthread_cond_t: 48 bytes on amd64. See [OpenCond].

@@ -32,6 +32,13 @@ struct gosysv_mutex {
 	unsigned char bytes[sizeof(pthread_mutex_t)];
 };
 
+/* What a sem_t has the alignment of. */
+#ifdef __GLIBC__
+typedef unsigned long gosysv_sem_word;
+#else /* musl */
+typedef unsigned int gosysv_sem_word;
+#endif
+
 /* Initialisation, always as PTHREAD_PROCESS_SHARED. */
 GOSYSV_PSHARED_HIDDEN int gosysv_pshared_mutex_init(struct gosysv_mutex *m);
 GOSYSV_PSHARED_HIDDEN int gosysv_pshared_sem_init(sem_t *s, unsigned int value);

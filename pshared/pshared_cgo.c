@@ -9,7 +9,11 @@
 
 /* Time */
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+#ifndef __GLIBC_PREREQ
+#define __GLIBC_PREREQ(major, minor) 0
+#endif
+
+#if __GLIBC_PREREQ(2, 30)
 #define CLOCK CLOCK_MONOTONIC
 #define mutex_lock_until(m, t) pthread_mutex_clocklock(m, CLOCK, t)
 #define sem_wait_until(s, t) sem_clockwait(s, CLOCK, t)
@@ -230,7 +234,7 @@ int gosysv_pshared_cond_is_shared(const pthread_cond_t *c)
 	return r ? r : shows(c, &with, &without, sizeof(with));
 }
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+#if __GLIBC_PREREQ(2, 30)
 static int cond_wait_for(pthread_cond_t *c, pthread_mutex_t *m, int64_t ns)
 {
 	struct timespec until = after(CLOCK, ns);
