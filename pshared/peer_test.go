@@ -287,7 +287,8 @@ func await(t testing.TB, pid int, base uintptr, at part, n int) (waiters []int) 
 
 // waiting lists the threads of a process that are in futex(2) for a part of the
 // record: what the kernel says of a thread that sleeps in a system call begins
-// with its number and its first argument, which is the address waited for.
+// with its number and its first argument, which is the address waited for. (An
+// emulator has moved it, by whole pages.)
 func waiting(t testing.TB, pid int, base uintptr, at part) (waiters []int) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
@@ -301,7 +302,11 @@ func waiting(t testing.TB, pid int, base uintptr, at part) (waiters []int) {
 			continue // the thread ends, or runs
 		}
 		addr, err := strconv.ParseUint(fields[1], 0, 64)
-		if err == nil && uintptr(addr) >= base+at.off && uintptr(addr) < base+at.off+at.size {
+		into := uintptr(addr) - base - at.off
+		if ipcns.Emulated() {
+			into %= uintptr(os.Getpagesize())
+		}
+		if err == nil && into < at.size {
 			tid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			if err != nil {
 				t.Fatal(err)

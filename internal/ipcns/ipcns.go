@@ -26,8 +26,6 @@ const (
 	// is set by hand where the kernel cannot be asked for one, as under
 	// qemu-user.
 	present = "SHM_TEST_IPCNS"
-	// emulator names the program that children are started with, if any.
-	emulator = "SHM_TEST_EXEC"
 	// childTest is the name of the test that Run or Crash started this
 	// process for.
 	childTest = "SHM_TEST_CHILD"
@@ -49,6 +47,7 @@ func Main(m *testing.M, cleanups ...func()) {
 		}
 		fmt.Printf("ipcns: no private IPC namespace (%v): tests that need one will be skipped\n", err)
 	}
+	skipDefects()
 	before := objects()
 	status := m.Run()
 	for _, cleanup := range cleanups {
@@ -88,7 +87,7 @@ func inNamespace() (int, error) {
 // when the thread that started it ends.
 func Self(args ...string) *exec.Cmd {
 	path := "/proc/self/exe" // works where the path cannot be searched, too
-	if os.Getenv(emulator) != "" {
+	if Emulated() {
 		path = os.Args[0]
 	}
 	cmd := Emulate(path, args...)
@@ -116,7 +115,7 @@ func Isolate(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.Env = append(cmd.Environ(), present+"=1")
-	if os.Getenv(emulator) != "" { // which knows no namespaces: a native program makes it
+	if Emulated() { // which knows no namespaces: a native program makes it
 		unshare, err := exec.LookPath("unshare")
 		cmd.Path, cmd.Err = unshare, err
 		cmd.Args = append([]string{"unshare", "--ipc"}, cmd.Args...)
