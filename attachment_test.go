@@ -11,8 +11,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -249,63 +247,6 @@ func TestHold(t *testing.T) {
 		a.Release()
 	}()
 	detach(t, a)
-}
-
-// Everything at once on one attachment, for the race detector; and whatever
-// wins, exactly one Detach does it.
-func TestConcurrentDetach(t *testing.T) {
-	id := get(t, shm.IPC_PRIVATE, 4096, 0o600)
-	for range 200 {
-		a, err := id.Attach(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var detached atomic.Int32
-		uses := []func(p []byte) error{
-			func(p []byte) error { _, err := a.ReadAt(p, 0); return err },
-			func(p []byte) error { _, err := a.WriteAt(p, 0); return err },
-			func([]byte) error { _, err := a.Stat(); return err },
-			func([]byte) error {
-				err := a.Hold()
-				if err == nil {
-					a.Bytes()[4095] = 1
-					a.Release()
-				}
-				return err
-			},
-		}
-		for range 3 {
-			uses = append(uses, func([]byte) error {
-				err := a.Detach()
-				if err == nil {
-					detached.Add(1)
-				}
-				return err
-			})
-		}
-		var wg sync.WaitGroup
-		for _, use := range uses {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				p := make([]byte, 4000)
-				var err error
-				for err == nil || errors.Is(err, shm.ErrBusy) {
-					err = use(p)
-				}
-				if !errors.Is(err, shm.ErrDetached) {
-					t.Error(err)
-				}
-			}()
-		}
-		wg.Wait()
-		if n := detached.Load(); n != 1 {
-			t.Fatalf("%d calls of Detach succeeded", n)
-		}
-	}
-	if n := mapped(t, id); n != 0 {
-		t.Errorf("%d mappings left", n)
-	}
 }
 
 // An attachment that the collector takes stays attached: slices that still
