@@ -111,6 +111,10 @@ func FuzzInit(f *testing.F) {
 		if want == nil && k.name == "sem" && uint(value) > pshared.SEM_VALUE_MAX {
 			want = syscall.EINVAL
 		}
+		if want == nil && k.name == "sem" { // a sanitizer's sem_init clears all of it, the libc's a part
+			clear(a.Bytes()[off : off+int(k.size)])
+			clear(inC.Bytes()[off : off+int(k.size)])
+		}
 		object, err := k.init(a, off, uint(value))
 		if !errors.Is(err, want) || (err == nil) != (want == nil) {
 			t.Fatalf("%s at %d: %v, want %v", k.name, off, err, want)
