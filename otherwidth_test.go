@@ -28,7 +28,7 @@ func startOtherWidth(t *testing.T, flags ...string) *peer {
 	if _, err := exec.LookPath(cc); err != nil {
 		t.Skip("needs a compiler of the other width: ", err)
 	}
-	return &peer{cpeer.Start(t, exec.Command(cpeer.ProgramBy(t, []string{cc, "-static"}, "ctest", flags...))), t, "C"}
+	return &peer{cpeer.Start(t, exec.Command(cpeer.ProgramBy(t, cc, "ctest", append(flags, "-static")...))), t, "C"}
 }
 
 // TestOtherWidth runs the cases of TestInterop with a peer of the other width,
@@ -49,14 +49,12 @@ func TestOtherWidth(t *testing.T) {
 	}{
 		{"Go_other", startGo, other},
 		{"other_Go", other, startGo},
-		{"C_other", startC, other},
-		{"Go_time64", startGo, time64},
 		{"time64_Go", time64, startGo},
 	} {
 		t.Run(pair.name, func(t *testing.T) {
 			for _, c := range interopCases() {
-				if c.name == "sparse" {
-					continue // more than 32 bits can address: see TestTooLargeFor32Bits
+				if c.name == "sparse" || strings.HasPrefix(c.name, "permissions/") {
+					continue // more than 32 bits can address (see TestTooLargeFor32Bits); the same for any width
 				}
 				t.Run(c.name, func(t *testing.T) { c.run(t, pair.creator(t), pair.opener(t)) })
 			}

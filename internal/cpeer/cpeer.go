@@ -74,7 +74,11 @@ func Build(t testing.TB, source string, flags ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return build(t, cc, source, flags...)
+	own := ProgramCFlags()
+	if slices.Contains(flags, "-shared") {
+		own = cFlags
+	}
+	return build(t, slices.Concat(cc, own), source, flags...)
 }
 
 func build(t testing.TB, cc []string, source string, flags ...string) string {
@@ -85,11 +89,7 @@ func build(t testing.TB, cc []string, source string, flags ...string) string {
 	}
 	built.Lock()
 	defer built.Unlock()
-	own := ProgramCFlags()
-	if slices.Contains(flags, "-shared") {
-		own = cFlags
-	}
-	args := append(append(slices.Concat(cc, own), source), flags...)
+	args := append(append(slices.Clone(cc), source), flags...)
 	if program, ok := built.programs[strings.Join(args, " ")]; ok {
 		return program
 	}
@@ -115,21 +115,24 @@ func build(t testing.TB, cc []string, source string, flags ...string) string {
 // Program builds the C peer from its sources in dir, and returns its path.
 func Program(t testing.TB, dir string) string {
 	t.Helper()
-	cc, err := CC()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ProgramBy(t, cc, dir)
+	return Build(t, filepath.Join(dir, "peer.c"), besides(t, dir)...)
 }
 
-// ProgramBy builds it by a compiler that is not cgo's.
-func ProgramBy(t testing.TB, cc []string, dir string, flags ...string) string {
+// ProgramBy builds it by a compiler that is not cgo's: of it only cFlags are
+// asked, and flags.
+func ProgramBy(t testing.TB, cc, dir string, flags ...string) string {
+	t.Helper()
+	return build(t, append([]string{cc}, cFlags...), filepath.Join(dir, "peer.c"), append(besides(t, dir), flags...)...)
+}
+
+// besides lists what the C peer is built from besides peer.c.
+func besides(t testing.TB, dir string) []string {
 	t.Helper()
 	sources, err := filepath.Glob(filepath.Join(dir, "peer*.[ch]"))
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no sources of the peer in %s: %v", dir, err)
 	}
-	flags = append(flags, "-pthread")
+	flags := []string{"-pthread"}
 	for _, source := range sources {
 		if _, err := os.ReadFile(source); err != nil { // for the test cache, as in Build
 			t.Fatal(err)
@@ -138,7 +141,7 @@ func ProgramBy(t testing.TB, cc []string, dir string, flags ...string) string {
 			flags = append(flags, source)
 		}
 	}
-	return build(t, cc, filepath.Join(dir, "peer.c"), flags...)
+	return flags
 }
 
 // Command returns a command that runs a program of Build, under the checker and
