@@ -23,7 +23,7 @@ import (
 // the first one was.
 
 // raceSize is so much that a copy takes longer than a Detach.
-const raceSize = 256 << 10
+const raceSize = 64 << 10
 
 // filled makes a segment full of one byte.
 func filled(t *testing.T, with byte) shm.ID {
@@ -188,7 +188,7 @@ func TestConcurrentDetach(t *testing.T) {
 		}
 	})
 	var at []uintptr
-	for range 1000 {
+	for range 500 {
 		a, err := as.Attach(0)
 		if err != nil {
 			t.Fatal(err)
