@@ -175,6 +175,20 @@ func TestCondOfAnotherSegment(t *testing.T) {
 	wantIs(t, cond.Wait(m), shm.ErrDetached)
 }
 
+// lockAnd waits with the mutex locked, and returns so. What is locked cannot be
+// detached.
+func (o objects) lockAnd(wait func() error) func() error {
+	return func() error {
+		if err := o.m.Lock(); err != nil {
+			return err
+		}
+		if err := wait(); err != nil {
+			return errors.New("locked, and the wait says: " + err.Error())
+		}
+		return nil
+	}
+}
+
 // TestDetachRace detaches beside goroutines that use all there is: it is
 // refused or done, and nobody touches the memory after that.
 func TestDetachRace(t *testing.T) {
@@ -183,16 +197,27 @@ func TestDetachRace(t *testing.T) {
 		o := initObjects(a)
 		ok(t, o.s.Post())
 		calls := o.calls(cancellable(t))
+		calls["wait"] = o.lockAnd(calls["Cond.Wait"])
+		calls["waitContext"] = o.lockAnd(calls["Cond.WaitContext"])
+		calls["open"] = func() error { return lastOf(pshared.OpenMutex(a, int(theMutex.off))) }
 		pairs := [][2]string{
 			{"Mutex.Lock", "Mutex.Unlock"},
 			{"Mutex.TryLock", "Mutex.Unlock"},
 			{"Mutex.LockContext", "Mutex.Unlock"},
 			{"RWLock.Lock", "RWLock.Unlock"},
+			{"RWLock.TryLock", "RWLock.Unlock"},
+			{"RWLock.LockContext", "RWLock.Unlock"},
+			{"RWLock.RLock", "RWLock.Unlock"},
+			{"RWLock.TryRLock", "RWLock.Unlock"},
 			{"RWLock.RLockContext", "RWLock.Unlock"},
 			{"Sem.Wait", "Sem.Post"},
 			{"Sem.TryWait", "Sem.Post"},
+			{"Sem.WaitContext", "Sem.Post"},
+			{"wait", "Mutex.Unlock"}, // for whoever signals
+			{"waitContext", "Mutex.Unlock"},
 			{"Cond.Signal", "Cond.Broadcast"},
-			{"Sem.Value", "Cond.Signal"},
+			{"Cond.Broadcast", "Sem.Value"},
+			{"open", "open"},
 			{"Mutex.Consistent", "Mutex.Consistent"}, // by one who has nothing locked
 			{"Mutex.Unlock", "Mutex.Unlock"},         // likewise
 		}
