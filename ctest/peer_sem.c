@@ -76,6 +76,17 @@ static void do_semtimedop(void)
 	result(semtimedop(id, ops, take_ops(), &timeout));
 }
 
+/* Takes semaphore 0 and gives it back until that fails: the set is removed. */
+static void do_semuntil(void)
+{
+	int id = (int)number();
+	struct sembuf down = { 0, -1, SEM_UNDO }, up = { 0, 1, SEM_UNDO };
+
+	while (!semop(id, &down, 1) && !semop(id, &up, 1))
+		;
+	result(-1);
+}
+
 /* A semop by a thread of its own, which ends after it. */
 struct call {
 	int id;
@@ -409,6 +420,7 @@ const struct command sem_commands[] = {
 	{ "semget", do_semget },
 	{ "semop", do_semop },
 	{ "semtimedop", do_semtimedop },
+	{ "semuntil", do_semuntil },
 	{ "semopthread", do_semopthread },
 	{ "semopen", do_semopen },
 	{ "semrace", do_semrace },

@@ -63,6 +63,7 @@ func TestMain(m *testing.M) {
 //
 // the C peer alone:
 //
+//	semuntil ID                  never ok; locks and unlocks until an errno
 //	semlayout                    ok, of each member: NAME OFFSET SIZE SIGNED
 //
 // and the Go peer alone, on a Mutex that is semaphore 0 of the set:
