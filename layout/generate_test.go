@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +267,9 @@ func registry(code string, names []string) string {
 
 // TestGenerateUse uses generated code as a program does.
 func TestGenerateUse(t *testing.T) {
+	if strconv.IntSize == 32 {
+		t.Skip("written for 64 bits: where C aligns a double by 4, its accessor returns the value")
+	}
 	types := compile(t, `
 		#include <stdatomic.h>
 		enum mode { OFF, ON };
