@@ -63,6 +63,7 @@ func TestMain(m *testing.M) {
 //	reap PID                     ok STATUS; kills that child
 //	dontfork ADDR LEN            ok; children do not inherit that memory
 //	exec PATH                    none, or an errno; the program takes over
+//	dropcap CAP                  ok; without that capability, for good
 //	setns PATH                   ok; in the namespace of that file of /proc
 //
 // The methods fail the test when the peer answers an error.

@@ -21,6 +21,7 @@ import (
 const (
 	capSetgid   = 6
 	capSetuid   = 7
+	capSetpcap  = 8
 	capIPCLock  = 14
 	capIPCOwner = 15
 	capSysRawIO = 17
@@ -30,7 +31,17 @@ const (
 // needCaps skips the test unless this thread has the capabilities.
 func needCaps(t *testing.T, caps ...int) {
 	t.Helper()
-	status, err := os.ReadFile("/proc/thread-self/status")
+	for _, c := range caps {
+		if !hasCap(t, "thread-self", c) {
+			t.Skipf("needs capability %d, see capabilities(7)", c)
+		}
+	}
+}
+
+// hasCap tells whether a process of /proc has a capability, in its effective set.
+func hasCap(t *testing.T, process string, capability int) bool {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +50,7 @@ func needCaps(t *testing.T, caps ...int) {
 	if _, err := fmt.Sscanf(after, "%x", &effective); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range caps {
-		if effective>>c&1 == 0 {
-			t.Skipf("needs capability %d, see capabilities(7)", c)
-		}
-	}
+	return effective>>capability&1 == 1
 }
 
 // dropCaps takes capabilities from this thread, and locks the rest of the test

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -453,6 +455,27 @@ static void do_setuid(void)
 		answer("");
 }
 
+/* From the bounding set too, for the program that root executes next. */
+static void do_dropcap(void)
+{
+	unsigned int cap = (unsigned int)number();
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct sets[2];
+	struct __user_cap_data_struct *set = &sets[cap / 32];
+
+	if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) ||
+	    syscall(SYS_capget, &head, sets)) {
+		result(-1);
+		return;
+	}
+	set->effective &= ~(1U << cap % 32);
+	set->permitted &= ~(1U << cap % 32);
+	set->inheritable &= ~(1U << cap % 32);
+	result(syscall(SYS_capset, &head, sets));
+}
+
 static void do_exit(void)
 {
 	exit((int)number());
@@ -553,6 +576,7 @@ static const struct command commands[] = {
 	{ "exec", do_exec },
 	{ "setns", do_setns },
 	{ "setuid", do_setuid },
+	{ "dropcap", do_dropcap },
 	{ "exit", do_exit },
 	{ "kill", do_kill },
 	{ NULL, NULL },
