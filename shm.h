@@ -25,7 +25,7 @@
 #include <sys/resource.h>
 #include <sys/shm.h>
 
-#if !defined(__GLIBC__) && (UINTPTR_MAX < UINT64_MAX || \
+#if !defined(__GLIBC__) && (UINTPTR_MAX < UINT64_MAX ||                        \
 			    __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 #error "package shm supports musl on 64-bit little-endian ports only"
 #endif
