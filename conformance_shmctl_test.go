@@ -441,21 +441,6 @@ func asLocker(pages int, run func(t *testing.T, page int)) func(t *testing.T) {
 	})
 }
 
-// getHugePage makes a segment of one huge page, and tells its size.
-func getHugePage(t *testing.T) (shm.ID, int) {
-	t.Helper()
-	needHugePages(t)
-	size, ok := meminfo(t, "Hugepagesize")
-	if !ok {
-		t.Skip("/proc/meminfo tells no size of huge pages")
-	}
-	setSysctl(t, "vm/nr_hugepages", strconv.Itoa(1+atoi(t, sysctl(t, "vm/nr_hugepages"))))
-	if _, err := shm.Get(testKey, size, shm.IPC_CREAT|shm.SHM_HUGETLB|0o600); errors.Is(err, syscall.ENOMEM) {
-		t.Skip("the kernel found no memory for a huge page")
-	}
-	return get(t, testKey, 0, 0), size
-}
-
 func limits(t *testing.T) shm.LimitsInfo {
 	t.Helper()
 	info, err := shm.Limits()

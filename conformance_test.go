@@ -27,7 +27,7 @@ type row struct {
 
 func TestConformance(t *testing.T) {
 	needPrivateNS(t)
-	rows := slices.Concat(shmgetRows, shmatRows, shmdtRows, shmctlRows, processRows, namespaceRows, ftokRows)
+	rows := slices.Concat(shmgetRows, shmatRows, shmdtRows, shmctlRows, processRows, namespaceRows, ftokRows, hugePageRows)
 	seen := map[int]bool{}
 	for _, r := range rows {
 		if seen[r.number] {
