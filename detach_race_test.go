@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -174,35 +173,46 @@ func beside(again func()) (end func()) {
 
 func TestConcurrentDetach(t *testing.T) {
 	as, bs := filled(t, 'a'), filled(t, 'b')
-	attached := map[uintptr]bool{} // where the other segment was
+	var place atomic.Uintptr // of the first segment
+	reused := 0
 	end := beside(func() {
-		b, err := bs.Attach(0)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		attached[uintptr(b.Pointer())] = true
-		wantFull(t, b, 'b')
-		if err := b.Detach(); err != nil {
-			t.Error(err)
+		if attachedIn(t, bs, place.Load(), 0) {
+			reused++
 		}
 	})
-	var at []uintptr
 	for range 500 {
 		a, err := as.Attach(0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at = append(at, uintptr(a.Pointer()))
+		place.Store(uintptr(a.Pointer()))
 		detachRaced(t, a, as)
 	}
 	end()
-	reused := slices.ContainsFunc(at, func(addr uintptr) bool { return attached[addr] })
-	if !reused {
-		t.Error("the two segments were never in the same place: the test shows little")
+	if reused == 0 {
+		t.Error("the other segment was never in the place of the first: the test shows little")
 	}
 	wantLeftFull(t, as, 'a')
 	wantLeftFull(t, bs, 'b')
+}
+
+// attachedIn attaches a segment that is full of 'b' in the place of another one,
+// and detaches it. It tells whether the place was free.
+func attachedIn(t *testing.T, id shm.ID, place uintptr, flags shm.AttachFlag) bool {
+	t.Helper()
+	b, err := id.AttachAt(place, flags)
+	if errors.Is(err, syscall.EINVAL) { // in use or, in a Reservation, released
+		return false
+	}
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	wantFull(t, b, 'b')
+	if err := b.Detach(); err != nil {
+		t.Error(err)
+	}
+	return true
 }
 
 // wantLeftFull fails the test unless the kernel has no attachment of a segment
@@ -226,19 +236,7 @@ func TestConcurrentDetachReserved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		endUse := beside(func() {
-			b, err := bs.AttachAt(r.Addr(), shm.SHM_REMAP)
-			switch {
-			case errors.Is(err, syscall.EINVAL): // it is in use, or released
-			case err != nil:
-				t.Error(err)
-			default:
-				wantFull(t, b, 'b')
-				if err := b.Detach(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		endUse := beside(func() { attachedIn(t, bs, r.Addr(), shm.SHM_REMAP) })
 		endRelease := beside(func() {
 			switch err := r.Release(); {
 			case err == nil:

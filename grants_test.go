@@ -71,6 +71,7 @@ func TestGrants(t *testing.T) {
 	needHugePages(t) // which needs the initial user namespace
 	needCaps(t, capSetpcap, capIPCOwner, capSysAdmin)
 	needNamespaces(t, syscall.CLONE_NEWUSER)
+	power(t, 45) // of HUGE
 	if group := sysctl(t, "vm/hugetlb_shm_group"); group != "0" {
 		t.Skip("vm.hugetlb_shm_group is ", group)
 	}
