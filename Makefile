@@ -58,21 +58,22 @@ asan: ## run those that call C with gcc's address sanitizer
 
 # All C with gcc's and clang's sanitizer of undefined behaviour, and the C peers
 # with that of addresses, which must find no leak either. Left out are a test
-# that builds with -race, which brings a second sanitizer, and those of the
-# benchmark that only call Go. Some tests want a fault to be a SIGSEGV.
+# that builds with -race, which brings a second sanitizer, the same C again in
+# 32 bits, for its time, and those of the benchmark that only call Go. Some tests
+# want a fault to be a SIGSEGV, others preload a library.
 UBSAN = -fsanitize=undefined -fno-sanitize-recover=undefined
 
 .PHONY: sanitize-gcc
 sanitize-gcc sanitize-clang: export SHM_TEST_CFLAGS = -fsanitize=address
-sanitize-gcc sanitize-clang: export ASAN_OPTIONS = exitcode=99:handle_segv=0
+sanitize-gcc sanitize-clang: export ASAN_OPTIONS = exitcode=99:handle_segv=0:verify_asan_link_order=0
 sanitize-gcc sanitize-clang: export UBSAN_OPTIONS = exitcode=99:print_stacktrace=1
 sanitize-gcc: ## run those that call C with gcc's sanitizers of C
-	CC='gcc $(UBSAN)' go test $(TESTFLAGS) -skip '^TestRaceDetector$$' $(CGO_PACKAGES)
+	CC='gcc $(UBSAN)' go test $(TESTFLAGS) -skip '^Test(RaceDetector|OtherWidth)$$' $(CGO_PACKAGES)
 	cd bench && CC='gcc $(UBSAN)' go test $(TESTFLAGS) -run 'Groups|Pairs|Peer' ./...
 
 .PHONY: sanitize-clang
 sanitize-clang: ## the same with clang's
-	CC='clang $(UBSAN)' go test $(TESTFLAGS) -skip '^TestRaceDetector$$' $(CGO_PACKAGES)
+	CC='clang $(UBSAN)' go test $(TESTFLAGS) -skip '^Test(RaceDetector|OtherWidth)$$' $(CGO_PACKAGES)
 	cd bench && CC='clang $(UBSAN)' go test $(TESTFLAGS) -run 'Groups|Pairs|Peer' ./...
 
 # valgrind refuses an shmat without permission with another errno than the kernel
