@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/gosysv/shm"
+	"github.com/gosysv/shm/internal/errtest"
 )
 
 // FuzzAttachAt attaches anywhere. What was asked of the kernel is in the
@@ -38,7 +39,7 @@ func FuzzAttachAt(f *testing.F) {
 					}
 				} else if addr == 0 { // else other things lie there in C
 					_, inC := c.Do("at %d 0 %d", id, flags)
-					sameErrno(t, err, inC)
+					errtest.Same(t, err, inC)
 				}
 				return
 			}

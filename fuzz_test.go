@@ -14,7 +14,7 @@ import (
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/cstruct"
-	"github.com/gosysv/shm/internal/ipcns"
+	"github.com/gosysv/shm/internal/errtest"
 )
 
 // fuzzBeside fuzzes with a C peer beside, which makes the same calls with the
@@ -22,10 +22,7 @@ import (
 // input may leave a segment.
 func fuzzBeside[F any](f *testing.F, target func(c func(t *testing.T) *peer) F) {
 	f.Helper()
-	if !ipcns.Private() {
-		f.Skip("needs a private IPC namespace")
-	}
-	shared := cpeer.Start(f, cpeer.Command(cpeer.Program(f, "ctest")))
+	shared := cpeer.StartFuzz(f, "ctest")
 	f.Fuzz(target(func(t *testing.T) *peer {
 		t.Helper()
 		t.Cleanup(func() { wantSegments(t, 0) })
@@ -37,23 +34,6 @@ func wantSegments(t *testing.T, n int) {
 	t.Helper()
 	if table := procTable(t, "shm"); len(table) != n {
 		t.Errorf("%d segments, want %d: %v", len(table), n, table)
-	}
-}
-
-// errnoOf is the errno of an error of this package or of a peer, 0 without one.
-func errnoOf(t *testing.T, err error) syscall.Errno {
-	t.Helper()
-	var errno syscall.Errno
-	if err != nil && !errors.As(err, &errno) {
-		t.Fatalf("%v has no errno", err)
-	}
-	return errno
-}
-
-func sameErrno(t *testing.T, err, inC error) {
-	t.Helper()
-	if errnoOf(t, err) != errnoOf(t, inC) {
-		t.Errorf("%v, in C %v", err, inC)
 	}
 }
 
@@ -99,12 +79,12 @@ func FuzzGet(f *testing.F) {
 				wantSegments(t, there)
 				return
 			}
-			if asked[0] = errnoOf(t, err); err == nil {
+			if asked[0] = errtest.Errno(t, err); err == nil {
 				asked[1] = made(c, id)
 				discardNew(t, id, there)
 			}
 			n, err := c.Number("get %d %d %d", key, size, flags)
-			if told[0] = errnoOf(t, err); err == nil {
+			if told[0] = errtest.Errno(t, err); err == nil {
 				told[1] = made(c, shm.ID(n))
 				discardNew(t, shm.ID(n), there)
 			}
@@ -148,7 +128,7 @@ func FuzzGetOrCreate(f *testing.F) {
 			if errors.Is(inC, syscall.EEXIST) {
 				n, inC = c.Number("get %d %d %d", key, size, uint32(flag&^shm.IPC_CREAT))
 			}
-			sameErrno(t, err, inC)
+			errtest.Same(t, err, inC)
 			if inC == nil {
 				theirs = made(c, shm.ID(n))
 				discardNew(t, shm.ID(n), there)
@@ -188,7 +168,7 @@ func FuzzFtok(f *testing.F) {
 				return
 			}
 			n, inC := c.Number("ftok %d %s", proj, path)
-			if sameErrno(t, err, inC); shm.Key(n) != key {
+			if errtest.Same(t, err, inC); shm.Key(n) != key {
 				t.Errorf("%v, in C %v", key, shm.Key(n))
 			}
 		}
@@ -216,7 +196,7 @@ func FuzzID(f *testing.F) {
 			case 0:
 				ds, err := id.Stat()
 				answer, inC := c.Do("stat %d", id)
-				if sameErrno(t, err, inC); err == nil {
+				if errtest.Same(t, err, inC); err == nil {
 					cstruct.SameBytes(t, "stat", unhex(t, answer[1]), &ds)
 				}
 			case 1:
@@ -227,18 +207,18 @@ func FuzzID(f *testing.F) {
 					}
 				}
 				_, inC := c.Do("set %d %d %d %d", id, uid, gid, mode)
-				sameErrno(t, err, inC)
+				errtest.Same(t, err, inC)
 			case 2:
 				err := id.LockPages()
 				if locked := c.stat(segment).Perm.Mode&shm.SHM_LOCKED != 0; locked != (err == nil) {
 					t.Errorf("%v, but locked: %v", err, locked)
 				}
 				_, inC := c.Do("lock %d", id)
-				sameErrno(t, err, inC)
+				errtest.Same(t, err, inC)
 			case 3:
 				err := id.UnlockPages()
 				_, inC := c.Do("unlock %d", id)
-				sameErrno(t, err, inC)
+				errtest.Same(t, err, inC)
 			case 4:
 				err := id.Remove()
 				if gone := len(procTable(t, "shm")) == 0; gone != (err == nil) {
@@ -246,7 +226,7 @@ func FuzzID(f *testing.F) {
 				}
 				if err != nil {
 					_, inC := c.Do("rmid %d", id)
-					sameErrno(t, err, inC)
+					errtest.Same(t, err, inC)
 				}
 			}
 		}
@@ -276,7 +256,7 @@ func FuzzStatIndex(f *testing.F) {
 				return
 			}
 			answer, inC := c.Do("%s %d", command, index)
-			sameErrno(t, err, inC)
+			errtest.Same(t, err, inC)
 			if err != nil {
 				if !errors.Is(err, fs.ErrNotExist) || id != 0 || !bytes.Equal(cstruct.Bytes(&ds), make([]byte, len(cstruct.Bytes(&ds)))) {
 					t.Errorf("%v, %v, %+v", err, id, ds)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
-	"github.com/gosysv/shm/internal/ipcns"
 	"github.com/gosysv/shm/pshared"
 )
 
@@ -55,9 +54,7 @@ const fuzzedSize = 256
 // in a segment.
 func fuzzObjects(f *testing.F, run func(t *testing.T, init func(a *shm.Attachment, kind uint8, off int, value uint64, attributes string), kind uint8, off int, value uint64, content []byte)) {
 	f.Helper()
-	if !ipcns.Private() {
-		f.Skip("needs a private IPC namespace")
-	}
+	shared := cpeer.StartFuzz(f, "../ctest")
 	for kind := range uint8(len(fuzzedKinds)) {
 		for _, off := range []int{0, 1, 4, 8, fuzzedSize - 32, fuzzedSize - 40, fuzzedSize - 48, fuzzedSize - 56, fuzzedSize, -1, -8, math.MaxInt, math.MaxInt - 7, math.MinInt} {
 			f.Add(kind, off, uint64(off), []byte{})
@@ -65,7 +62,6 @@ func fuzzObjects(f *testing.F, run func(t *testing.T, init func(a *shm.Attachmen
 			f.Add(kind, off, uint64(pshared.SEM_VALUE_MAX+1), bytes.Repeat([]byte{0xa5}, fuzzedSize))
 		}
 	}
-	shared := cpeer.Start(f, cpeer.Command(cpeer.Program(f, "../ctest")))
 	f.Fuzz(func(t *testing.T, kind uint8, off int, value uint64, content []byte) {
 		c := shared.For(t)
 		run(t, func(a *shm.Attachment, kind uint8, off int, value uint64, attributes string) {

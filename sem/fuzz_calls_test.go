@@ -12,6 +12,7 @@ import (
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cstruct"
+	"github.com/gosysv/shm/internal/errtest"
 	"github.com/gosysv/shm/sem"
 )
 
@@ -58,7 +59,7 @@ func FuzzOp(f *testing.F) {
 				cancel()
 			}
 			_, errInC := c.Number("semop %d%s", inC, words(command))
-			sameErrno(t, err, errInC)
+			errtest.Same(t, err, errInC)
 			sameValues(t, c, id, inC)
 		}
 	})
@@ -88,7 +89,7 @@ func FuzzValue(f *testing.F) {
 			err := id.SetValue(num, value)
 			if exact {
 				_, errInC := c.Number("setval %d %d %d", inC, num, value)
-				sameErrno(t, err, errInC)
+				errtest.Same(t, err, errInC)
 			} else if err == nil { // in C, another semaphore or value
 				t.Error("it has set what no int of C counts")
 			}
@@ -102,7 +103,7 @@ func FuzzValue(f *testing.F) {
 					continue
 				}
 				want, errInC := c.Number("%s %d %d", command, id, num)
-				if sameErrno(t, err, errInC); got != int(want) {
+				if errtest.Same(t, err, errInC); got != int(want) {
 					t.Errorf("%s: %d, in C %d", command, got, want)
 				}
 			}
@@ -110,7 +111,7 @@ func FuzzValue(f *testing.F) {
 			err = id.SetValues(values)
 			if len(values) == 3 {
 				_, errInC := c.Number("setall %d%s", inC, words(values))
-				sameErrno(t, err, errInC)
+				errtest.Same(t, err, errInC)
 			} else if err == nil {
 				t.Errorf("%d values for a set of 3", len(values))
 			}
@@ -160,7 +161,7 @@ func FuzzID(f *testing.F) {
 			case 3:
 				err = id.Set(&sem.SemidDS{Perm: shm.IpcPerm{UID: uid, GID: gid, Mode: shm.Mode(mode)}})
 				_, inC := c.Number("semset %d %d %d %d", other, uid, gid, mode)
-				if sameErrno(t, err, inC); err == nil {
+				if errtest.Same(t, err, inC); err == nil {
 					if p := c.stat(id).Perm; p.UID != uid || p.GID != gid || p.Mode != shm.Mode(mode)&0o777 {
 						t.Errorf("%+v, want %d %d %o", p, uid, gid, mode&0o777)
 					}
@@ -168,7 +169,7 @@ func FuzzID(f *testing.F) {
 			case 4:
 				values, err := id.Values()
 				answer, inC := c.Do("getall %d", id)
-				sameErrno(t, err, inC)
+				errtest.Same(t, err, inC)
 				if inC == nil && words(values) != " "+strings.Join(answer, " ") {
 					t.Errorf("%v, in C %v", values, answer)
 				}
@@ -178,7 +179,7 @@ func FuzzID(f *testing.F) {
 					t.Errorf("%v, but gone: %v", err, gone)
 				}
 				_, inC := c.Number("semrmid %d", other)
-				sameErrno(t, err, inC)
+				errtest.Same(t, err, inC)
 			}
 		}
 	})
@@ -188,7 +189,7 @@ func FuzzID(f *testing.F) {
 func same(t *testing.T, c *peer, command string, n int, ds *sem.SemidDS, err error) {
 	t.Helper()
 	_, inC := c.Number("%s %d", command, n)
-	if sameErrno(t, err, inC); err == nil {
+	if errtest.Same(t, err, inC); err == nil {
 		_, raw := c.raw("%s %d", command, n)
 		cstruct.SameBytes(t, command, raw, ds)
 	}

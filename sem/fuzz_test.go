@@ -14,7 +14,7 @@ import (
 
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
-	"github.com/gosysv/shm/internal/ipcns"
+	"github.com/gosysv/shm/internal/errtest"
 	"github.com/gosysv/shm/sem"
 )
 
@@ -23,10 +23,7 @@ import (
 // input may leave a set.
 func fuzzBeside[F any](f *testing.F, target func(c func(t *testing.T) *peer) F) {
 	f.Helper()
-	if !ipcns.Private() {
-		f.Skip("needs a private IPC namespace")
-	}
-	shared := cpeer.Start(f, cpeer.Command(cpeer.Program(f, "../ctest")))
+	shared := cpeer.StartFuzz(f, "../ctest")
 	f.Fuzz(target(func(t *testing.T) *peer {
 		t.Helper()
 		t.Cleanup(func() { wantSets(t, 0) })
@@ -38,18 +35,6 @@ func wantSets(t *testing.T, n int) {
 	t.Helper()
 	if table := procTable(t); len(table) != n {
 		t.Errorf("%d sets, want %d: %v", len(table), n, table)
-	}
-}
-
-// sameErrno fails the test unless an error of this package and one of a peer are
-// the same errno, or none.
-func sameErrno(t *testing.T, err, inC error) {
-	t.Helper()
-	var mine, theirs syscall.Errno
-	errors.As(err, &mine)
-	errors.As(inC, &theirs)
-	if mine != theirs || (err == nil) != (inC == nil) {
-		t.Errorf("%v, in C %v", err, inC)
 	}
 }
 
@@ -95,7 +80,7 @@ func FuzzGet(f *testing.F) {
 				return
 			}
 			answer, inC := c.Number("semget %d %d %d", key, n, flags)
-			if sameErrno(t, err, inC); inC == nil {
+			if errtest.Same(t, err, inC); inC == nil {
 				theirs = madeSet(c, sem.ID(answer), there)
 			}
 			if mine != theirs {
@@ -147,7 +132,7 @@ func FuzzGetOrCreate(f *testing.F) {
 				madeSet(c, id, there)
 			}
 			answer, inC := c.Do("semopen %d %d%s", key, uint32(perm&0o777), words(values))
-			if sameErrno(t, err, inC); inC == nil {
+			if errtest.Same(t, err, inC); inC == nil {
 				opened := numbers(t, answer)
 				theirs = append(c.values("getall %d", opened[0]), opened[1])
 				madeSet(c, sem.ID(opened[0]), there)

@@ -111,8 +111,9 @@ func checkGet(key shm.Key, n int, flags shm.GetFlag) error {
 // Errors are those of [Get], [ID.SetValues], [ID.Op] and [ID.Stat]: ENOENT
 // (fs.ErrNotExist) if other processes kept removing the set each time before it
 // was opened; ERANGE for a value over [SEMVMX]; EACCES if perm does not let
-// the creator alter the set, or read it where the first value is 0; and, before any call, EINVAL for no value at all,
-// for [shm.IPC_PRIVATE] (which never finds anything) and for [shm.IPC_EXCL].
+// the creator alter the set, or read it where the first value is 0; and, before
+// any call, EINVAL for no value at all, for [shm.IPC_PRIVATE] (which never finds
+// anything) and for [shm.IPC_EXCL].
 // [ErrUninitialized], with the id, if a second was not enough. A creator that
 // fails removes what it has made.
 func GetOrCreate(key shm.Key, perm shm.GetFlag, initial ...uint16) (id ID, created bool, err error) {

@@ -189,6 +189,16 @@ func Start(t testing.TB, cmd *exec.Cmd) *Peer {
 	return p
 }
 
+// StartFuzz starts the C peer, from its sources in dir, for all inputs of a fuzz
+// test.
+func StartFuzz(f *testing.F, dir string) *Peer {
+	f.Helper()
+	if !ipcns.Private() {
+		f.Skip("needs a private IPC namespace")
+	}
+	return Start(f, Command(Program(f, dir)))
+}
+
 // For returns the same peer for another test: an input of a fuzz test that has
 // started it.
 func (p *Peer) For(t testing.TB) *Peer {

@@ -13,6 +13,24 @@ import (
 	"github.com/gosysv/shm"
 )
 
+// Same checks that an error and that of a peer are the same errno, or none.
+func Same(t testing.TB, err, inPeer error) {
+	t.Helper()
+	if Errno(t, err) != Errno(t, inPeer) {
+		t.Errorf("%v, in the peer %v", err, inPeer)
+	}
+}
+
+// Errno is the errno of an error of a package or of a peer, 0 without one.
+func Errno(t testing.TB, err error) syscall.Errno {
+	t.Helper()
+	var errno syscall.Errno
+	if err != nil && !errors.As(err, &errno) {
+		t.Fatalf("%v has no errno", err)
+	}
+	return errno
+}
+
 // Want compares the whole text of an error with a pattern, and checks that it
 // is the errno and, of the targets, those that are in is and no other.
 func Want(t testing.TB, err error, pattern string, errno syscall.Errno, targets, is []error) {
