@@ -5,12 +5,8 @@ package sem
 // Everything of this package that touches C is in this file.
 
 /*
-#cgo noescape gosysv_sem_get
-#cgo nocallback gosysv_sem_get
 #cgo noescape gosysv_sem_op
 #cgo nocallback gosysv_sem_op
-#cgo noescape gosysv_sem_ctl
-#cgo nocallback gosysv_sem_ctl
 #cgo noescape gosysv_sem_stat
 #cgo nocallback gosysv_sem_stat
 #cgo noescape gosysv_sem_info
