@@ -47,11 +47,17 @@ func forBoth(t *testing.T, run func(t *testing.T, a *shm.Attachment, start func(
 // without end there.)
 func needGlibc(t *testing.T, first, last int) {
 	t.Helper()
+	if minor := glibc(t); minor < max(first, 1) || minor > last {
+		t.Skipf("shows with glibc 2.%d to 2.%d, and this is 2.%d (0 is musl)", first, last, minor)
+	}
+}
+
+// glibc returns the x of glibc 2.x, and 0 where the libc is another one.
+func glibc(t testing.TB) int {
+	t.Helper()
 	answer, err := startC(t, nil).Do("libc")
 	ok(t, err)
-	if minor := must(strconv.Atoi(answer[1])); answer[0] != "2" || minor < first || minor > last {
-		t.Skipf("shows with glibc 2.%d to 2.%d, and this is %v (0 is musl)", first, last, answer)
-	}
+	return must(strconv.Atoi(answer[1]))
 }
 
 // TestHazardCond: one who was killed while it waited makes later calls hang. The

@@ -74,7 +74,11 @@ func TestRecursiveOwnerDied(t *testing.T) {
 	wantIs(t, m.Lock(), pshared.ErrOwnerDied)
 	ok(t, m.Lock())
 	wantIs(t, a.Detach(), shm.ErrBusy)
-	wantIs(t, m.Unlock(), pshared.ErrNotRecoverable)
+	if err := m.Unlock(); glibc(t) != 0 {
+		wantIs(t, err, pshared.ErrNotRecoverable)
+	} else { // musl tells who comes next
+		ok(t, err)
+	}
 	wantIs(t, a.Detach(), shm.ErrBusy)
 	ok(t, m.Unlock())
 	wantIs(t, m.Lock(), pshared.ErrNotRecoverable)
@@ -119,7 +123,9 @@ func TestNotShared(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := segment(t)
-			wantIs(t, c.open(a), pshared.ErrNotShared)
+			if c.name != "sem" || glibc(t) != 0 { // musl's of value 0 is all zeros
+				wantIs(t, c.open(a), pshared.ErrNotShared)
+			}
 			p := startC(t, a)
 			p.ok(c.init[0].(string), c.init[1:]...)
 			wantIs(t, c.open(a), pshared.ErrNotShared)

@@ -36,7 +36,7 @@ struct gosysv_mutex {
 #ifdef __GLIBC__
 typedef unsigned long gosysv_sem_word;
 #else /* musl */
-typedef unsigned int gosysv_sem_word;
+typedef int gosysv_sem_word;
 #endif
 
 /* Initialisation, always as PTHREAD_PROCESS_SHARED. */
