@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -240,9 +241,10 @@ func TestInjectedErrors(t *testing.T) {
 		ipcStat, ipcInfo, shmStat, shmInfo, shmStatAny = "2", "3", "13", "14", "15"
 		creatExcl, mapFixed                            = "1536", "16"
 		eperm, eio, enomem                             = "1", "5", "12"
-		eacces, eexist, einval, enfile, eagain, eidrm  = "13", "17", "22", "23", "11", "43"
+		eacces, eexist, einval, enfile, eagain         = "13", "17", "22", "23", "11"
 		huge                                           = "0"
 	)
+	eidrm := strconv.Itoa(int(syscall.EIDRM)) // 36 on mips, else 43
 	newID := func(t *testing.T) shm.ID { return get(t, testKey, 4096, shm.IPC_CREAT|0o640) }
 	for _, c := range []struct {
 		name, faults string

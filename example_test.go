@@ -123,14 +123,14 @@ func ExampleView() {
 	s.Celsius[1] = -40
 	copy(s.Name[:], "probe")
 	s.Ready.Store(1) // the rest is seen by whoever sees this
-	fmt.Printf("% x\n", a.Bytes()[64:64+20])
+	fmt.Println(s.Celsius, string(a.Bytes()[64+10:64+15]))
 
 	_, err = shm.View[status](a, 4090)
 	fmt.Println(errors.Is(err, shm.ErrBounds))
 	_, err = shm.View[struct{ Name string }](a, 0)
 	fmt.Println(err)
 	// Output:
-	// 01 00 00 00 00 00 d8 ff 00 00 70 72 6f 62 65 00 00 00 00 00
+	// [0 -40 0] probe
 	// true
 	// shm: type cannot be shared: struct { Name string }.Name is a string, which holds a Go pointer
 }

@@ -5,6 +5,7 @@ package shm_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -365,6 +366,10 @@ func testAtomicAdd(t *testing.T, c, o *peer) {
 	defer c.remove(id)
 	theirs := o.attach(id, 0)
 	for _, width := range []int{32, 64} {
+		if width == 64 && (runtime.GOARCH == "mips" || runtime.GOARCH == "mipsle") {
+			t.Log("not of 64 bits: for want of instructions, C and Go take locks for that, each process its own")
+			continue
+		}
 		c.number("store %d %d %d", width, mine, 1<<width-times)
 		both(t, c, o, "add %d %d %d", []any{width, mine, times}, []any{width, theirs, times})
 		for _, got := range []int64{

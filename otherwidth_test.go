@@ -3,6 +3,7 @@
 package shm_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"os/exec"
 	"slices"
@@ -32,6 +33,37 @@ func startOtherWidth(t *testing.T, flags ...string) *peer {
 	return &peer{cpeer.Start(t, exec.Command(cpeer.ProgramBy(t, cc, "ctest", append(flags, "-static")...))), t, "C"}
 }
 
+// TestNativeC runs the cases of TestInterop with Go under an emulator and C that
+// is this machine's own.
+func TestNativeC(t *testing.T) {
+	needPrivateNS(t)
+	if !ipcns.Emulated() {
+		t.Skip("this is no emulator: Go and C are both of this machine")
+	}
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the numbers in a segment are big-endian here, and little-endian in C")
+	}
+	native := func(t *testing.T) *peer {
+		t.Helper()
+		return &peer{cpeer.Start(t, exec.Command(cpeer.ProgramBy(t, "cc", "ctest"))), t, "C"}
+	}
+	interopBeside(t, "Go_C", startGo, native)
+	interopBeside(t, "C_Go", native, startGo)
+}
+
+// interopBeside runs the cases that any two programs can share.
+func interopBeside(t *testing.T, name string, creator, opener func(*testing.T) *peer) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		for _, c := range interopCases() {
+			if c.name == "sparse" || strings.HasPrefix(c.name, "permissions/") {
+				continue // more than 32 bits can address (see TestTooLargeFor32Bits); the same for any width
+			}
+			t.Run(c.name, func(t *testing.T) { c.run(t, creator(t), opener(t)) })
+		}
+	})
+}
+
 // TestOtherWidth runs the cases of TestInterop with a peer of the other width,
 // and on 32 bits also one that was built with times of 64.
 func TestOtherWidth(t *testing.T) {
@@ -44,23 +76,9 @@ func TestOtherWidth(t *testing.T) {
 		t.Helper()
 		return startOtherWidth(t, "-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64")
 	}
-	for _, pair := range []struct {
-		name            string
-		creator, opener func(*testing.T) *peer
-	}{
-		{"Go_other", startGo, other},
-		{"other_Go", other, startGo},
-		{"time64_Go", time64, startGo},
-	} {
-		t.Run(pair.name, func(t *testing.T) {
-			for _, c := range interopCases() {
-				if c.name == "sparse" || strings.HasPrefix(c.name, "permissions/") {
-					continue // more than 32 bits can address (see TestTooLargeFor32Bits); the same for any width
-				}
-				t.Run(c.name, func(t *testing.T) { c.run(t, pair.creator(t), pair.opener(t)) })
-			}
-		})
-	}
+	interopBeside(t, "Go_other", startGo, other)
+	interopBeside(t, "other_Go", other, startGo)
+	interopBeside(t, "time64_Go", time64, startGo)
 }
 
 // TestTooLargeFor32Bits: a 32-bit program cannot attach what it cannot address,

@@ -129,7 +129,7 @@ func TestReserveRefused(t *testing.T) {
 // SHM_REMAP is refused before the call wherever it could replace what is not
 // a free part of a Reservation, and nothing changes then.
 func TestRemapRefused(t *testing.T) {
-	page := os.Getpagesize()
+	page := shm.SHMLBA()
 	id := get(t, shm.IPC_PRIVATE, 2*page, 0o600)
 	r := reserve(t, 4*page)
 	inside := attachAt(t, id, r.Addr(), shm.SHM_REMAP)

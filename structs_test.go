@@ -18,12 +18,14 @@ import (
 
 func TestStructsAreC(t *testing.T) {
 	mirrors := map[string]cstruct.Member{}
-	cstruct.Layout[shm.IpcPerm](mirrors, "ipc_perm", "__key", "uid", "gid", "cuid", "cgid", "mode", "__seq")
-	cstruct.Layout[shm.ShmidDS](mirrors, "shmid_ds", "shm_perm", "shm_segsz", "shm_atime", "shm_dtime", "shm_ctime",
-		"shm_cpid", "shm_lpid", "shm_nattch")
-	cstruct.Layout[shm.LimitsInfo](mirrors, "shminfo", "shmmax", "shmmin", "shmmni", "shmseg", "shmall")
-	cstruct.Layout[shm.UsageInfo](mirrors, "shm_info", "used_ids", "shm_tot", "shm_rss", "shm_swp",
-		"swap_attempts", "swap_successes")
+	cstruct.Layout[shm.IpcPerm](mirrors, "ipc_perm", "Key __key", "UID uid", "GID gid", "CUID cuid", "CGID cgid",
+		"Mode mode", "Seq __seq")
+	cstruct.Layout[shm.ShmidDS](mirrors, "shmid_ds", "Perm shm_perm", "Segsz shm_segsz", "Atime shm_atime",
+		"Dtime shm_dtime", "Ctime shm_ctime", "Cpid shm_cpid", "Lpid shm_lpid", "Nattch shm_nattch")
+	cstruct.Layout[shm.LimitsInfo](mirrors, "shminfo", "Shmmax shmmax", "Shmmin shmmin", "Shmmni shmmni", "Shmseg shmseg",
+		"Shmall shmall")
+	cstruct.Layout[shm.UsageInfo](mirrors, "shm_info", "UsedIDs used_ids", "ShmTot shm_tot", "ShmRss shm_rss",
+		"ShmSwp shm_swp", "SwapAttempts swap_attempts", "SwapSuccesses swap_successes")
 
 	answer, err := startC(t).Do("layout")
 	if err != nil {

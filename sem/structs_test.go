@@ -22,10 +22,11 @@ import (
 
 func TestStructsAreC(t *testing.T) {
 	mirrors := map[string]cstruct.Member{}
-	cstruct.Layout[sem.Op](mirrors, "sembuf", "sem_num", "sem_op", "sem_flg")
-	cstruct.Layout[sem.SemidDS](mirrors, "semid_ds", "sem_perm", "sem_otime", "sem_ctime", "sem_nsems")
-	cstruct.Layout[sem.LimitsInfo](mirrors, "seminfo", "semmap", "semmni", "semmns", "semmnu", "semmsl", "semopm",
-		"semume", "semusz", "semvmx", "semaem")
+	cstruct.Layout[sem.Op](mirrors, "sembuf", "Num sem_num", "Op sem_op", "Flags sem_flg")
+	cstruct.Layout[sem.SemidDS](mirrors, "semid_ds", "Perm sem_perm", "Otime sem_otime", "Ctime sem_ctime",
+		"Nsems sem_nsems")
+	cstruct.Layout[sem.LimitsInfo](mirrors, "seminfo", "Semmap semmap", "Semmni semmni", "Semmns semmns",
+		"Semmnu semmnu", "Semmsl semmsl", "Semopm semopm", "Semume semume", "Semusz semusz", "Semvmx semvmx", "Semaem semaem")
 	compiled := compiledLayout(t)
 	if _, ok := compiled["semid_ds.sem_nsems"]; !ok {
 		t.Log("musl has another sem_nsems: a short, of the same value")
@@ -37,7 +38,7 @@ func TestStructsAreC(t *testing.T) {
 
 	// SEM_INFO gives two members of the same struct another meaning.
 	usage := map[string]cstruct.Member{}
-	cstruct.Layout[sem.UsageInfo](usage, "seminfo", "semusz", "semaem")
+	cstruct.Layout[sem.UsageInfo](usage, "seminfo", "UsedIDs semusz", "UsedSems semaem")
 	for name, got := range usage {
 		if want := compiled[name]; got != want {
 			t.Errorf("UsageInfo: %s is at %+v, in C at %+v", name, got, want)

@@ -5,7 +5,9 @@ package cstruct
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -19,19 +21,19 @@ type Member struct {
 	Signed       bool
 }
 
-// Layout lists the members of a struct under the names they have in C, which
-// are given in the order of the Go fields.
+// Layout lists the members of a struct under the names they have in C, as given:
+// "Segsz shm_segsz".
 func Layout[T any](into map[string]Member, tag string, names ...string) {
 	t := reflect.TypeFor[T]()
 	into[tag+"."] = Member{t.Size(), uintptr(t.Align()), false}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Name == "_" {
-			continue
+	for _, name := range names {
+		golang, c, _ := strings.Cut(name, " ")
+		f, ok := t.FieldByName(golang)
+		if !ok {
+			panic(fmt.Sprintf("%v has no %s", t, golang))
 		}
 		signed := f.Type.Kind() >= reflect.Int && f.Type.Kind() <= reflect.Int64
-		into[tag+"."+names[0]] = Member{f.Offset, f.Type.Size(), signed}
-		names = names[1:]
+		into[tag+"."+c] = Member{f.Offset, f.Type.Size(), signed}
 	}
 }
 
