@@ -372,11 +372,8 @@ var shmctlRows = []row{
 		}
 	})},
 	{150, "StatIndexAny on a kernel before 4.17: EINVAL", func(t *testing.T) {
-		if ipcns.BuiltWith("-race", "-asan", "-msan") {
-			t.Skip("a sanitizer's runtime must be the first library")
-		}
 		t.Setenv("FAULTS", "shmctl 15 22")
-		t.Setenv("LD_PRELOAD", cpeer.Build(t, "ctest/faults.c", "-shared", "-fPIC", "-ldl"))
+		cpeer.Preload(t, "ctest/faults.c")
 		ipcns.Run(t, func(t *testing.T) {
 			id := get(t, shm.IPC_PRIVATE, 1, 0o600)
 			wantEmptySlot(t, shm.StatIndexAny, indexOf(id))

@@ -124,10 +124,10 @@ func wantErrno(t *testing.T, err error, want syscall.Errno) {
 	}
 }
 
-// become changes the user of the whole process for good.
+// become changes the user of this goroutine for good.
 func become(t *testing.T, uid, gid int, groups ...int) {
 	t.Helper()
-	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(gid), syscall.Setuid(uid)); err != nil {
+	if err := ipcns.SetUser(uid, gid, groups...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -233,9 +233,6 @@ func TestFtokErrors(t *testing.T) {
 // What the kernel here will not do, a preloaded library does: see
 // ctest/faults.c.
 func TestInjectedErrors(t *testing.T) {
-	if ipcns.BuiltWith("-race", "-asan", "-msan") {
-		t.Skip("a sanitizer's runtime must be the first library")
-	}
 	needPrivateNS(t)
 	const (
 		ipcStat, ipcInfo, shmStat, shmInfo, shmStatAny = "2", "3", "13", "14", "15"
@@ -371,7 +368,7 @@ func TestInjectedErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if os.Getenv("FAULTS") == "" { // not in the process of its own
-				t.Setenv("LD_PRELOAD", cpeer.Build(t, "ctest/faults.c", "-shared", "-fPIC", "-ldl"))
+				cpeer.Preload(t, "ctest/faults.c")
 				t.Setenv("FAULTS", c.faults)
 			}
 			ipcns.Run(t, c.run)

@@ -237,12 +237,9 @@ func TestExhaustedHugePages(t *testing.T) {
 // TestExhaustedFiles: fs.file-max is the whole system's, so a preloaded library
 // says that it is reached (ctest/faults.c).
 func TestExhaustedFiles(t *testing.T) {
-	if ipcns.BuiltWith("-race", "-asan", "-msan") {
-		t.Skip("a sanitizer's runtime must be the first library")
-	}
 	if os.Getenv("FAULTS") == "" { // not in the process of its own
 		const creatExcl = shm.IPC_CREAT | shm.IPC_EXCL
-		t.Setenv("LD_PRELOAD", cpeer.Build(t, "ctest/faults.c", "-shared", "-fPIC", "-ldl"))
+		cpeer.Preload(t, "ctest/faults.c")
 		t.Setenv("FAULTS", fmt.Sprintf("shmget %d %d;shmat 0 %[2]d", creatExcl, syscall.ENFILE))
 	}
 	ipcns.Run(t, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/cstruct"
+	"github.com/gosysv/shm/internal/ipcns"
 )
 
 // asPeer is the environment variable that makes the test binary a peer.
@@ -122,7 +123,7 @@ func (p *goPeer) run(command string) (string, error) {
 		return rawAnswer(0, &info), err
 	case "setuid":
 		uid, gid := p.int(), p.int()
-		return "0", errors.Join(syscall.Setgroups(nil), syscall.Setgid(gid), syscall.Setuid(uid))
+		return "0", ipcns.SetUser(uid, gid)
 	case "lifetime":
 		role, rounds := p.int(), p.int()
 		return lifetime(role, rounds, p.uint())

@@ -20,9 +20,6 @@ import (
 // is detached at the end of each.
 func TestInjectedErrors(t *testing.T) {
 	needGlibc(t, 0, 99)
-	if ipcns.BuiltWith("-race", "-asan", "-msan") {
-		t.Skip("a sanitizer's runtime must be the first library")
-	}
 	const (
 		always                = " 0 1000000 "
 		thrice                = " 0 3 "
@@ -104,7 +101,7 @@ func TestInjectedErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if os.Getenv("FAULTS") == "" { // not in the process of its own
-				t.Setenv("LD_PRELOAD", cpeer.Build(t, "../ctest/faults_pshared.c", "-shared", "-fPIC", "-ldl"))
+				cpeer.Preload(t, "../ctest/faults_pshared.c")
 				t.Setenv("FAULTS", c.faults)
 			}
 			ipcns.Run(t, c.run)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -287,10 +288,13 @@ func await(t testing.TB, pid int, base uintptr, at part, n int) (waiters []int) 
 
 // waiting lists the threads of a process that are in futex(2) for a part of the
 // record: what the kernel says of a thread that sleeps in a system call begins
-// with its number and its first argument, which is the address waited for. (An
-// emulator has moved it, by whole pages.)
+// with its number and its first argument, which is the address waited for.
 func waiting(t testing.TB, pid int, base uintptr, at part) (waiters []int) {
 	t.Helper()
+	bases := []uint64{uint64(base)}
+	if ipcns.Emulated() { // the kernel knows other addresses
+		bases = segmentsOf(t, pid)
+	}
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -302,11 +306,7 @@ func waiting(t testing.TB, pid int, base uintptr, at part) (waiters []int) {
 			continue // the thread ends, or runs
 		}
 		addr, err := strconv.ParseUint(fields[1], 0, 64)
-		into := uintptr(addr) - base - at.off
-		if ipcns.Emulated() {
-			into %= uintptr(os.Getpagesize())
-		}
-		if err == nil && into < at.size {
+		if err == nil && slices.ContainsFunc(bases, func(b uint64) bool { return addr-b-uint64(at.off) < uint64(at.size) }) {
 			tid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			if err != nil {
 				t.Fatal(err)
@@ -315,6 +315,26 @@ func waiting(t testing.TB, pid int, base uintptr, at part) (waiters []int) {
 		}
 	}
 	return waiters
+}
+
+// segmentsOf lists the addresses of a process's attachments, as the kernel has
+// them. (An emulator answers for it in /proc/PID/maps.)
+func segmentsOf(t testing.TB, pid int) (addrs []uint64) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		if start, _, _ := strings.Cut(line, "-"); strings.Contains(line, "/SYSV") {
+			addr, err := strconv.ParseUint(start, 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
 }
 
 // patience is how long a test waits for what must happen.

@@ -22,13 +22,10 @@ import (
 // libc: see ../ctest/faults_sem.c.
 func preloaded(t *testing.T, faults string, run func(t *testing.T)) {
 	t.Helper()
-	if ipcns.BuiltWith("-asan", "-msan") {
-		t.Skip("a sanitizer's runtime must be the first library")
-	}
 	if os.Getenv("COUNTS") == "" { // not in the process of its own
 		counts := filepath.Join(t.TempDir(), "counts")
 		ok(t, os.WriteFile(counts, make([]byte, 16), 0o600))
-		t.Setenv("LD_PRELOAD", cpeer.Build(t, "../ctest/faults_sem.c", "-shared", "-fPIC", "-ldl"))
+		cpeer.Preload(t, "../ctest/faults_sem.c")
 		t.Setenv("FAULTS", faults)
 		t.Setenv("COUNTS", counts)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/gosysv/shm"
 	"github.com/gosysv/shm/internal/cpeer"
 	"github.com/gosysv/shm/internal/cstruct"
+	"github.com/gosysv/shm/internal/ipcns"
 	"github.com/gosysv/shm/sem"
 )
 
@@ -115,7 +116,7 @@ func (p *goPeer) run(command string) (string, error) {
 		return "0", unguarded(p.id())
 	case "setuid":
 		uid, gid := p.int(), p.int()
-		return "0", errors.Join(syscall.Setgroups(nil), syscall.Setgid(gid), syscall.Setuid(uid))
+		return "0", ipcns.SetUser(uid, gid)
 	case "kill":
 		return "", syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}

@@ -201,10 +201,10 @@ func needOtherUsers(t *testing.T) {
 	}
 }
 
-// become changes the user of the whole process for good.
+// become changes the user of this goroutine for good.
 func become(t *testing.T, uid, gid int) {
 	t.Helper()
-	ok(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(gid), syscall.Setuid(uid)))
+	ok(t, ipcns.SetUser(uid, gid))
 }
 
 // needPrivateNS skips the test where keys and limits are shared with other

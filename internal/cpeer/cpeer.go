@@ -8,6 +8,7 @@ package cpeer
 
 import (
 	"bufio"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
@@ -79,6 +80,24 @@ func Build(t testing.TB, source string, flags ...string) string {
 		own = cFlags
 	}
 	return build(t, slices.Concat(cc, own), source, flags...)
+}
+
+// Preload has the processes that the test starts load a library before the libc,
+// which is built from source.
+func Preload(t testing.TB, source string) {
+	t.Helper()
+	if ipcns.BuiltWith("-asan", "-msan") {
+		t.Skip("a sanitizer's runtime must be the first library")
+	}
+	program, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	if program.Section(".interp") == nil {
+		t.Skip("a program that is linked statically loads no library")
+	}
+	t.Setenv("LD_PRELOAD", Build(t, source, "-shared", "-fPIC", "-ldl"))
 }
 
 func build(t testing.TB, cc []string, source string, flags ...string) string {

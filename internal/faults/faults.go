@@ -94,15 +94,12 @@ type Injector struct{ *shared }
 // path of ctest/faults_each.c.
 func Run(t *testing.T, source string, body func(t *testing.T, in *Injector)) {
 	t.Helper()
-	if ipcns.BuiltWith("-race", "-asan", "-msan") {
-		t.Skip("a sanitizer's runtime must be the first library")
-	}
 	if os.Getenv(controlFile) == "" { // not in the process of its own
 		path := filepath.Join(t.TempDir(), "control")
 		if err := os.WriteFile(path, make([]byte, unsafe.Sizeof(shared{})), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv("LD_PRELOAD", cpeer.Build(t, source, "-shared", "-fPIC", "-ldl"))
+		cpeer.Preload(t, source)
 		t.Setenv(controlFile, path)
 	}
 	in := &Injector{mapShared(t)}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 // Environment variables of test processes.
@@ -193,6 +194,32 @@ func again(t *testing.T) *exec.Cmd {
 	}
 	cmd.Env = append(cmd.Environ(), childTest+"="+t.Name())
 	return cmd
+}
+
+// SetUser changes the user, for good, of the thread of this goroutine, which it
+// keeps. (The libc's functions do so for all threads. musl's, up to 1.2.3, has
+// each handle a signal for that on the stack of its goroutine, which is too
+// small: go.dev/issue/39857.)
+func SetUser(uid, gid int, groups ...int) error {
+	runtime.LockOSThread()
+	list := make([]uint32, len(groups)+1) // one that is not empty has an address
+	for i, g := range groups {
+		list[i] = uint32(g)
+	}
+	setgroups := uintptr(syscall.SYS_SETGROUPS)
+	if runtime.GOARCH == "386" || runtime.GOARCH == "arm" {
+		setgroups = 206 // setgroups32
+	}
+	if _, _, errno := syscall.RawSyscall(setgroups, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0])), 0); errno != 0 {
+		return os.NewSyscallError("setgroups", errno)
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)); errno != 0 {
+		return os.NewSyscallError("setresgid", errno)
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+		return os.NewSyscallError("setresuid", errno)
+	}
+	return nil
 }
 
 // objects returns the System V objects of the namespace: a line of /proc each,
