@@ -87,6 +87,11 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%s: the build says %q", env, out)
 		}
 	}
+	// As if this were one more port.
+	out := buildCopy(t, "structs_missing.go", "linux && cgo && !(", "linux && cgo || (")
+	if !strings.Contains(out, "undefined: this_port_has_no_mirror_of_struct_shmid_ds") {
+		t.Errorf("a port without mirrors: the build says %q", out)
+	}
 }
 
 // TestTimeBits: no setting of the C library's time_t changes the structs.
@@ -138,6 +143,39 @@ func TestSymbols(t *testing.T) {
 	for _, s := range symbols {
 		if defined[s.Name] && elf.ST_VISIBILITY(s.Other) != elf.STV_HIDDEN {
 			t.Errorf("%s is not hidden", s.Name)
+		}
+	}
+}
+
+// TestMuslElsewhere: with a libc that is not glibc, shm.h refuses 32 bits and
+// big-endian ports by name. The headers here are of no libc at all.
+func TestMuslElsewhere(t *testing.T) {
+	const cc = "cc" // not cgo's, which brings a libc's headers along if it is musl-gcc
+	headers := t.TempDir()
+	if err := os.Mkdir(filepath.Join(headers, "sys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ipc.h", "resource.h", "shm.h"} {
+		if err := os.WriteFile(filepath.Join(headers, "sys", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := exec.Command(cc, "-print-file-name=include").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		bits, order string
+		refused     bool
+	}{
+		"64-bit little-endian": {"0xffffffffffffffffUL", "__ORDER_LITTLE_ENDIAN__", false},
+		"64-bit big-endian":    {"0xffffffffffffffffUL", "__ORDER_BIG_ENDIAN__", true},
+		"32-bit little-endian": {"0xffffffffU", "__ORDER_LITTLE_ENDIAN__", true},
+	} {
+		out, err := exec.Command(cc, "-E", "-ffreestanding", "-nostdinc", "-isystem", headers, "-isystem", strings.TrimSpace(string(own)),
+			"-U__UINTPTR_MAX__", "-D__UINTPTR_MAX__="+c.bits, "-U__BYTE_ORDER__", "-D__BYTE_ORDER__="+c.order, "shm.h").CombinedOutput()
+		if refused := err != nil && strings.Contains(string(out), "musl on 64-bit little-endian ports only"); refused != c.refused {
+			t.Errorf("%s: refused: %v, want %v: %v\n%s", name, refused, c.refused, err, out)
 		}
 	}
 }
