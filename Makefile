@@ -102,6 +102,10 @@ cross: ## build for the other ports and run the tests there, under qemu-user whe
 cross-%:
 	.ci/cross $*
 
+.PHONY: musl
+musl: ## run those that call C with musl instead of glibc, linked dynamically and statically
+	.ci/musl
+
 .PHONY: oldest
 oldest: ## build, vet and run them with the oldest Go supported
 	GOTOOLCHAIN=$(OLDEST_GO) go build ./...
@@ -165,6 +169,10 @@ cover-c: ## show the line coverage of our C in Go, and the lines left out; it fa
 	cover show | grep -E '^/|\| *0\|'; \
 	cover report | awk '/_cgo\.c / { print $$1 ": " $$10 " of the lines"; \
 		if ($$10 + 0 < $(COVERAGE)) { print "the bar is $(COVERAGE)%"; low = 1 } } END { exit low || NR < 5 }'
+
+.PHONY: check-all
+check-all: ## run every check of every port: 40 minutes; it installs what it lacks
+	.ci/run all
 
 .PHONY: soak
 soak: ## run the long campaigns, which take hours

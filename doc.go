@@ -54,7 +54,8 @@
 // goroutines. sync/atomic and C11's atomics (with the default, sequentially
 // consistent order) agree: what a process wrote before an atomic store is seen
 // by a process that has loaded what was stored. View a struct with fields of
-// types like atomic.Uint32 where C has _Atomic uint32_t. Types of package
+// types like atomic.Uint32 where C has _Atomic uint32_t. (On mips and mipsle not
+// of 64 bits: C and Go take locks for those, each its own.) Types of package
 // sync do not work between processes, and View refuses them: the locks that do
 // are in packages [github.com/gosysv/shm/sem] and
 // [github.com/gosysv/shm/pshared].

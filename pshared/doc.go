@@ -59,8 +59,8 @@
 //
 // The objects must have been initialised as process-shared. Open answers
 // [ErrNotShared] to others, and to memory that is all zeros, which is how a new
-// segment looks before somebody has initialised it. Beyond that it cannot tell
-// an object from any other bytes.
+// segment looks before somebody has initialised it. (With musl, that is a sem_t of
+// value 0.) Beyond that it cannot tell an object from any other bytes.
 //
 // # Errors
 //
