@@ -64,6 +64,11 @@ var defects = []struct {
 		tests: map[string][]string{"shm": {"TestPriorArt/a_second_detach"}},
 	},
 	{
+		what:  "shmat at an address outside of user space is EINVAL instead of ENOMEM",
+		ports: "mips64 mips64le",
+		tests: map[string][]string{"shm": {"TestAttachErrors"}},
+	},
+	{
 		what:  "the pages of a process are those of the emulator in /proc/PID/pagemap",
 		tests: map[string][]string{"shm": {"TestSameFrames", "TestForkCopiesOnWrite"}},
 	},
