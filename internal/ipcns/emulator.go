@@ -78,7 +78,7 @@ var defects = []struct {
 		tests: map[string][]string{
 			"pshared": {
 				"TestContexts", "TestBackground", "TestNoAllocations", "TestThreads", "TestDetach", "TestCond", "TestTooOften",
-				"TestPlaces", "TestInjectedErrors", "TestInterop/.*/(mutex|cond)", "TestRobustNotShared", "TestGuarded",
+				"TestPlaces", "TestInjectedErrors", "TestInterop/.*/(mutex|cond)", "TestNotShared/mutex", "TestRobustNotShared", "TestGuarded",
 				"Example", "Fuzz",
 			},
 		},
