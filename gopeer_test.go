@@ -124,6 +124,8 @@ func (p *goPeer) run(command string) (string, error) {
 	case "setuid":
 		uid, gid := p.int(), p.int()
 		return "0", ipcns.SetUser(uid, gid)
+	case "check":
+		return p.check(p.id())
 	case "lifetime":
 		role, rounds := p.int(), p.int()
 		return lifetime(role, rounds, p.uint())
@@ -138,6 +140,20 @@ func (p *goPeer) run(command string) (string, error) {
 func rawAnswer[T any](result int, v *T) string { return fmt.Sprintf("%d %x", result, cstruct.Bytes(v)) }
 
 // find returns the attachment that an address is in, and its offset there.
+// check tells what Check finds.
+func (p *goPeer) check(id shm.ID) (string, error) {
+	a, err := id.Attach(0)
+	if err != nil {
+		return "", err
+	}
+	defer a.Detach()
+	err = a.Check(shm.Trust{UIDs: []int{p.int()}, Perm: shm.Mode(p.uint()), Size: p.int()})
+	if errors.Is(err, shm.ErrUntrusted) {
+		return err.Error(), nil
+	}
+	return "", err
+}
+
 func (p *goPeer) find(addr uintptr) (*shm.Attachment, int, error) {
 	for _, a := range p.attached {
 		base := uintptr(a.Pointer())

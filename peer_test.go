@@ -66,6 +66,10 @@ func TestMain(m *testing.M) {
 //	dropcap CAP                  ok; without that capability, for good
 //	setns PATH                   ok; in the namespace of that file of /proc
 //
+// and the Go peer alone:
+//
+//	check ID UID MODE SIZE       ok, and what is not as it must be, if anything
+//
 // The methods fail the test when the peer answers an error.
 type peer struct {
 	*cpeer.Peer

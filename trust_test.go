@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gosysv/shm"
 )
 
-// victim is the user whose key somebody else, nobody, makes a segment with.
-const victim = nobody - 1
+// victim is the user whose key somebody else makes a segment with.
+const (
+	victim   = nobody - 1
+	somebody = nobody - 2
+)
 
 const trustSize = 4096
 
@@ -26,7 +31,7 @@ func squatted(t *testing.T, run func(t *testing.T, squatter *peer)) {
 	alone(func(t *testing.T) {
 		needOtherUsers(t)
 		squatter := startGo(t)
-		squatter.setuid(nobody, nobody)
+		squatter.setuid(somebody, somebody)
 		become(t, victim, victim)
 		run(t, squatter)
 	})(t)
@@ -67,11 +72,11 @@ func TestSquatter(t *testing.T) {
 		size int
 		want string
 	}{
-		{"open to all", 0o666, trustSize, "4096 bytes is of uid 65534, gid 65534, mode 0666: the owner is not trusted, " +
+		{"open to all", 0o666, trustSize, "4096 bytes is of uid 65532, gid 65532, mode 0666: the owner is not trusted, " +
 			"the creator is not trusted, the group is not trusted, the creator's group is not trusted, the mode grants 066 more than 0600"},
-		{"to others than its group", 0o606, trustSize, "4096 bytes is of uid 65534, gid 65534, mode 0606: the owner is not trusted, " +
+		{"to others than its group", 0o606, trustSize, "4096 bytes is of uid 65532, gid 65532, mode 0606: the owner is not trusted, " +
 			"the creator is not trusted, the mode grants 06 more than 0600"},
-		{"larger", 0o606, trustSize + 1, "4097 bytes is of uid 65534, gid 65534, mode 0606: the owner is not trusted, " +
+		{"larger", 0o606, trustSize + 1, "4097 bytes is of uid 65532, gid 65532, mode 0606: the owner is not trusted, " +
 			"the creator is not trusted, the mode grants 06 more than 0600, the size is not 4096"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,7 +88,7 @@ func TestSquatter(t *testing.T) {
 					t.Errorf("read %q: this is no attack", got)
 				}
 				wantUntrusted(t, a, mine, "%s", c.want)
-				theirs := shm.Trust{UIDs: []int{1, nobody}, GIDs: []int{2, nobody}, Perm: 0o666, Size: c.size}
+				theirs := shm.Trust{UIDs: []int{1, somebody}, GIDs: []int{2, somebody}, Perm: 0o666, Size: c.size}
 				wantTrusted(t, a, theirs)
 			})
 		})
@@ -97,7 +102,7 @@ func TestSquatterSmaller(t *testing.T) {
 		_, _, err := shm.GetOrCreate(testKey, trustSize, 0o600)
 		wantErrno(t, err, syscall.EINVAL)
 		a := attach(t, get(t, testKey, 0, 0), 0)
-		wantUntrusted(t, a, mine, "100 bytes is of uid 65534, gid 65534, mode 0606: the owner is not trusted, "+
+		wantUntrusted(t, a, mine, "100 bytes is of uid 65532, gid 65532, mode 0606: the owner is not trusted, "+
 			"the creator is not trusted, the mode grants 06 more than 0600, the size is not 4096")
 	})
 }
@@ -119,19 +124,19 @@ func TestSquatterGivesAway(t *testing.T) {
 		id := squatter.get(testKey, trustSize, shm.IPC_CREAT|0o600)
 		squatter.set(id, victim, victim, 0o600)
 		a := found(t, 0o600)
-		const all = "4096 bytes is of uid 65533, gid 65533, mode %s, created by uid 65534, gid 65534: the creator is not trusted"
+		const all = "4096 bytes is of uid 65533, gid 65533, mode %s, created by uid 65532, gid 65532: the creator is not trusted"
 		wantUntrusted(t, a, mine, all, "0600")
-		wantTrusted(t, a, shm.Trust{UIDs: []int{victim, nobody}, Perm: 0o600, Size: trustSize})
+		wantTrusted(t, a, shm.Trust{UIDs: []int{victim, somebody}, Perm: 0o600, Size: trustSize})
 
 		// The creator's group counts as much as the group that was set.
 		squatter.set(id, victim, victim, 0o660)
-		group := shm.Trust{UIDs: []int{victim, nobody}, GIDs: []int{victim}, Perm: 0o660, Size: trustSize}
-		wantUntrusted(t, a, group, "4096 bytes is of uid 65533, gid 65533, mode 0660, created by uid 65534, gid 65534: "+
+		group := shm.Trust{UIDs: []int{victim, somebody}, GIDs: []int{victim}, Perm: 0o660, Size: trustSize}
+		wantUntrusted(t, a, group, "4096 bytes is of uid 65533, gid 65533, mode 0660, created by uid 65532, gid 65532: "+
 			"the creator's group is not trusted")
-		group.GIDs = append(group.GIDs, nobody)
+		group.GIDs = append(group.GIDs, somebody)
 		wantTrusted(t, a, group)
 
-		squatter.set(id, nobody, nobody, 0)
+		squatter.set(id, somebody, somebody, 0)
 		wantErrno(t, a.Check(mine), syscall.EACCES)
 	})
 }
@@ -151,12 +156,12 @@ func TestModeOpenedUp(t *testing.T) {
 		set(t, id, &ds)
 		group := shm.Trust{UIDs: []int{victim}, GIDs: []int{victim}, Perm: 0o660, Size: trustSize}
 		wantTrusted(t, a, group)
-		ds.Perm.GID = nobody // as root could
+		ds.Perm.GID = somebody // as root could
 		if err := id.Set(&ds); err != nil {
 			t.Fatal(err)
 		}
 		squatter.attach(id, 0)
-		wantUntrusted(t, a, group, "4096 bytes is of uid 65533, gid 65534, mode 0660, created by uid 65533, gid 65533: "+
+		wantUntrusted(t, a, group, "4096 bytes is of uid 65533, gid 65532, mode 0660, created by uid 65533, gid 65533: "+
 			"the group is not trusted")
 
 		// Less than what is trusted is fine, and so are the bits of the status.
@@ -188,7 +193,7 @@ func TestReplacedBeforeAttach(t *testing.T) {
 		squatter.attach(again, 0)
 		squatter.remove(again)
 		own := get(t, testKey, trustSize, shm.IPC_CREAT|shm.IPC_EXCL|0o600)
-		wantUntrusted(t, attach(t, id, 0), mine, "4096 bytes is of uid 65534, gid 65534, mode SHM_DEST|0666: the owner is not trusted, "+
+		wantUntrusted(t, attach(t, id, 0), mine, "4096 bytes is of uid 65532, gid 65532, mode SHM_DEST|0666: the owner is not trusted, "+
 			"the creator is not trusted, the group is not trusted, the creator's group is not trusted, the mode grants 066 more than 0600")
 		wantTrusted(t, attach(t, own, 0), mine)
 	})
@@ -199,7 +204,7 @@ func TestSameIDReplacedBeforeAttach(t *testing.T) {
 	alone(func(t *testing.T) {
 		needOtherUsers(t)
 		squatter := startGo(t)
-		squatter.setuid(nobody, nobody)
+		squatter.setuid(somebody, somebody)
 		id := get(t, testKey, trustSize, shm.IPC_CREAT|0o600)
 		if before := stat(t, id); int(before.Perm.UID) != os.Geteuid() || before.Perm.Mode != 0o600 {
 			t.Errorf("before: %+v", before)
@@ -211,8 +216,8 @@ func TestSameIDReplacedBeforeAttach(t *testing.T) {
 		}
 		a := attach(t, id, 0)
 		wantUntrusted(t, a, shm.Trust{UIDs: []int{os.Geteuid()}, Perm: 0o600, Size: trustSize},
-			"4096 bytes is of uid 65534, gid 65534, mode 0600: the owner is not trusted, the creator is not trusted")
-		wantUntrusted(t, a, shm.Trust{}, "4096 bytes is of uid 65534, gid 65534, mode 0600: the owner is not trusted, "+
+			"4096 bytes is of uid 65532, gid 65532, mode 0600: the owner is not trusted, the creator is not trusted")
+		wantUntrusted(t, a, shm.Trust{}, "4096 bytes is of uid 65532, gid 65532, mode 0600: the owner is not trusted, "+
 			"the creator is not trusted, the mode grants 0600 more than 0, the size is not 0")
 	})(t)
 }
@@ -228,11 +233,52 @@ func TestBothGroupsCount(t *testing.T) {
 		set(t, id, &ds)
 		for _, gid := range []uint32{ds.Perm.CGID, ds.Perm.GID} {
 			member := startGo(t)
-			member.setuid(nobody, int(gid))
+			member.setuid(somebody, int(gid))
 			member.attach(id, 0)
 		}
 		stranger := startGo(t)
-		stranger.setuid(nobody, int(ds.Perm.GID)+1)
+		stranger.setuid(somebody, int(ds.Perm.GID)+1)
 		stranger.refuses(syscall.EACCES, "at %d 0 0", id)
+	})(t)
+}
+
+// A group needs no trust for what all others may do as well.
+func TestGroupLikeOthers(t *testing.T) {
+	a := attach(t, get(t, shm.IPC_PRIVATE, trustSize, 0o654), 0)
+	trust := shm.Trust{UIDs: []int{os.Geteuid()}, Perm: 0o655, Size: trustSize}
+	wantTrusted(t, a, trust)
+	trust.Perm = 0o654
+	if err := a.Check(trust); !errors.Is(err, shm.ErrUntrusted) || !strings.HasSuffix(err.Error(), ": the group is not trusted, the creator's group is not trusted") {
+		t.Error(err)
+	}
+	trust.GIDs = []int{os.Getegid()}
+	wantTrusted(t, a, trust)
+}
+
+// In a user namespace everybody outside of it is nobody: who is not trusted then.
+func TestNobodyIsEverybody(t *testing.T) {
+	alone(func(t *testing.T) {
+		needOtherUsers(t)
+		needNamespaces(t, syscall.CLONE_NEWUSER)
+		id := get(t, testKey, trustSize, shm.IPC_CREAT|0o666)
+		for inside, want := range map[*peer]string{
+			startAsUserNSRoot(t, "Go"): "shm: not to be trusted: segment 0 of 4096 bytes is of uid 65534, gid 65534, mode 0666: " +
+				"the owner may be anybody outside of this user namespace, the creator may be anybody outside of this user namespace",
+			startGo(t): "shm: not to be trusted: segment 0 of 4096 bytes is of uid 0, gid 0, mode 0666: " +
+				"the owner is not trusted, the creator is not trusted",
+		} {
+			answer, err := inside.Do("check %d %d 0666 %d", id, nobody, trustSize)
+			if got := strings.Join(answer, " "); err != nil || got != want {
+				t.Errorf("got  %s, %v\nwant %s", got, err, want)
+			}
+		}
+		theirs := startGo(t)
+		theirs.setuid(nobody, nobody)
+		a := attach(t, shm.ID(theirs.number("get 0 %d 0600", trustSize)), 0)
+		err := a.Check(shm.Trust{UIDs: []int{nobody}, Perm: 0o600, Size: trustSize})
+		initial := slices.Equal(strings.Fields(uidMap(t)), []string{"0", "0", "4294967295"})
+		if trusted := err == nil; trusted != initial {
+			t.Errorf("nobody, in a user namespace of %s: %v", uidMap(t), err)
+		}
 	})(t)
 }

@@ -45,7 +45,7 @@ var defects = []struct {
 			"shm": {
 				"TestInterop/.*/(bookkeeping|removed|permissions)", "TestInjectedErrors/kernel_before_4.17",
 				"TestPriorArt/locking_is_IPC_SET", "TestPerlCreates", "TestIpcs$", "TestLsipc$", "TestIpcmk", "TestIpcrm",
-				"TestSquatter", "TestModeOpenedUp", "ReplacedBeforeAttach", "TestBothGroupsCount", "FuzzID",
+				"TestSquatter", "TestModeOpenedUp", "ReplacedBeforeAttach", "TestBothGroupsCount", "TestGroupLikeOthers", "FuzzID",
 				"Example$", "ExampleAttachment_Check",
 			},
 			"sem": {
