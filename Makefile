@@ -88,8 +88,7 @@ valgrind: ## run tests of Go beside C with the C peers under valgrind: no error,
 
 .PHONY: checkptr
 checkptr: ## run those that call C with Go's checks of unsafe pointers, and of pointers given to C
-	go test $(TESTFLAGS) -gcflags=all=-d=checkptr $(CGO_PACKAGES)
-	GOEXPERIMENT=cgocheck2 go test $(TESTFLAGS) $(CGO_PACKAGES)
+	GOEXPERIMENT=cgocheck2 go test $(TESTFLAGS) -gcflags=all=-d=checkptr $(CGO_PACKAGES)
 
 .PHONY: system
 system: ## run the tests that change the whole system for an instant: run nothing else beside
