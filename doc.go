@@ -77,8 +77,8 @@
 // Whoever knows a key can make its segment before you, open to all, and read
 // and write it for as long as he likes. So say with what permissions you make
 // one (0o600, or 0o660 for a group; never 0o666), and [Attachment.Check] one
-// that you found before you touch a byte of it. A segment of [IPC_PRIVATE], whose id you
-// tell to those concerned, cannot be made by others.
+// that you found before you touch a byte of it. A segment of [IPC_PRIVATE],
+// whose id you tell to those concerned, cannot be made by others.
 //
 // # Errors
 //

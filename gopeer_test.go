@@ -139,7 +139,6 @@ func (p *goPeer) run(command string) (string, error) {
 
 func rawAnswer[T any](result int, v *T) string { return fmt.Sprintf("%d %x", result, cstruct.Bytes(v)) }
 
-// find returns the attachment that an address is in, and its offset there.
 // check tells what Check finds.
 func (p *goPeer) check(id shm.ID) (string, error) {
 	a, err := id.Attach(0)
@@ -154,6 +153,7 @@ func (p *goPeer) check(id shm.ID) (string, error) {
 	return "", err
 }
 
+// find returns the attachment that an address is in, and its offset there.
 func (p *goPeer) find(addr uintptr) (*shm.Attachment, int, error) {
 	for _, a := range p.attached {
 		base := uintptr(a.Pointer())

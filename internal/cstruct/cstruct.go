@@ -21,16 +21,24 @@ type Member struct {
 	Signed       bool
 }
 
-// Layout lists the members of a struct under the names they have in C, as given:
-// "Segsz shm_segsz".
+// Layout lists the members of a struct under the names they have in C, which are
+// given for each of the Go fields: "Segsz shm_segsz".
 func Layout[T any](into map[string]Member, tag string, names ...string) {
 	t := reflect.TypeFor[T]()
 	into[tag+"."] = Member{t.Size(), uintptr(t.Align()), false}
+	inC := map[string]string{}
 	for _, name := range names {
 		golang, c, _ := strings.Cut(name, " ")
-		f, ok := t.FieldByName(golang)
+		inC[golang] = c
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Name == "_" {
+			continue
+		}
+		c, ok := inC[f.Name]
 		if !ok {
-			panic(fmt.Sprintf("%v has no %s", t, golang))
+			panic(fmt.Sprintf("%v.%s: no name in C is given", t, f.Name))
 		}
 		signed := f.Type.Kind() >= reflect.Int && f.Type.Kind() <= reflect.Int64
 		into[tag+"."+c] = Member{f.Offset, f.Type.Size(), signed}
